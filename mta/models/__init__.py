@@ -1,0 +1,39 @@
+"""All mail models, one file per aggregate, one migration history.
+
+Policy (what an administrator edits) carries a database trigger that commits a new policy
+version with every change; the queue and its history carry as few constraints and indexes as
+they can, because every message pays for each of them.
+"""
+
+from mta.models.access import AccessRule
+from mta.models.alias import Alias
+from mta.models.domain import Domain
+from mta.models.heartbeat import Heartbeat
+from mta.models.history import Attempt, Event, Refusal, Statistic, Tally
+from mta.models.mailbox import Mailbox
+from mta.models.message import Content, Lease, Message, Recipient, State
+from mta.models.policy import PolicyChange, PolicyState
+from mta.models.route import Route
+from mta.models.settings import Settings
+
+__all__ = [
+    "AccessRule",
+    "Alias",
+    "Attempt",
+    "Content",
+    "Domain",
+    "Event",
+    "Heartbeat",
+    "Lease",
+    "Mailbox",
+    "Message",
+    "PolicyChange",
+    "PolicyState",
+    "Recipient",
+    "Refusal",
+    "Route",
+    "Settings",
+    "State",
+    "Statistic",
+    "Tally",
+]

@@ -1,0 +1,49 @@
+"""Aliases: a name that stands for one or more addresses (Courier's aliases file)."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from mta.protocol import address
+
+
+def normalize_alias_name(value: str) -> str:
+    """ "local@domain" or "@domain" in stored form: lower case. Raises AddressError."""
+    if value.startswith("@"):
+        return "@" + address.normalize_domain(value[1:])
+    return address.parse(value).lower()
+
+
+class Alias(models.Model):
+    """`name` is "local@domain", or "@domain" for whatever has no entry of its own there.
+
+    Targets are addresses. One target replaces the address; several make a private list whose
+    members are queued NOTIFY=NEVER (Courier; spec section 3.6).
+    """
+
+    name = models.CharField(max_length=320, unique=True)
+    targets = ArrayField(models.CharField(max_length=320))
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "aliases"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        try:
+            self.name = normalize_alias_name(self.name.strip())
+        except address.AddressError as error:
+            raise ValidationError({"name": str(error)}) from error
+        targets: list[str] = []
+        for target in self.targets or []:
+            try:
+                targets.append(address.parse(target.strip()))
+            except address.AddressError as error:
+                raise ValidationError({"targets": f"{target}: {error}"}) from error
+        if not targets:
+            raise ValidationError({"targets": "an alias needs at least one target"})
+        self.targets = list(dict.fromkeys(targets))

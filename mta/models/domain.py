@@ -1,0 +1,45 @@
+"""Domains this appliance accepts mail for."""
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from mta.protocol import address
+
+
+def validate_domain(value: str) -> None:
+    """A domain in its stored form: lower case, A-labels, optionally ".name" for sub-domains."""
+    try:
+        normal = address.normalize_domain(value.removeprefix("."))
+    except address.AddressError as error:
+        raise ValidationError(str(error)) from error
+    if normal.startswith("["):
+        raise ValidationError("an address literal is not a domain")
+
+
+class Domain(models.Model):
+    """A domain that is ours. `.example.com` stands for every sub-domain of example.com."""
+
+    class Kind(models.TextChoices):
+        HOSTED = "hosted", "Hosted here (mailboxes and aliases)"
+        BACKUP = "backup", "Backup MX (accepted, sent on by route or MX)"
+
+    name = models.CharField(max_length=255, unique=True, validators=[validate_domain])
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.HOSTED)
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        self.name = self.name.strip()
+        wildcard = "." if self.name.startswith(".") else ""
+        try:
+            self.name = wildcard + address.normalize_domain(self.name.removeprefix("."))
+        except address.AddressError as error:
+            raise ValidationError({"name": str(error)}) from error
+        if wildcard and self.kind == self.Kind.HOSTED:
+            raise ValidationError({"name": "a wildcard can only be a backup MX domain"})

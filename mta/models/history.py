@@ -1,0 +1,115 @@
+"""What happened: attempts, events, refusals, and the counts behind the charts."""
+
+from django.db import models
+
+from mta.models.message import Message, Recipient
+
+
+class Attempt(models.Model):
+    """One try at one recipient. `result` is a value of `Attempt.Result`.
+
+    A row that is still `started` when its lease runs out becomes *uncertain*: the peer may
+    have the message.
+    """
+
+    class Result(models.TextChoices):
+        STARTED = "started", "Started"
+        SENT = "sent", "Sent"
+        DEFERRED = "deferred", "Deferred"
+        BOUNCED = "bounced", "Bounced"
+        UNCERTAIN = "uncertain", "Uncertain"
+        INTERRUPTED = "interrupted", "Interrupted"
+
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, db_constraint=False, db_index=False
+    )
+    recipient = models.ForeignKey(
+        Recipient, on_delete=models.CASCADE, db_constraint=False, db_index=False
+    )
+    number = models.IntegerField()
+    transport = models.CharField(max_length=20)
+    nexthop = models.TextField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    result = models.CharField(max_length=11, choices=Result)
+    reply = models.TextField(default="")
+    remote = models.TextField(default="")
+    tls = models.TextField(default="")
+    command = models.TextField(default="")
+    next_attempt = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["message"], name="attempt_message")]
+
+
+class Event(models.Model):
+    """One thing that happened to a message, or to one of its recipients, in order of `id`.
+
+    `data` is JSON whose shape belongs to the kind (see `mta.queue.history`).
+    """
+
+    at = models.DateTimeField()
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, db_constraint=False, db_index=False
+    )
+    recipient = models.ForeignKey(
+        Recipient, null=True, on_delete=models.CASCADE, db_constraint=False, db_index=False
+    )
+    kind = models.CharField(max_length=20)
+    data = models.JSONField()
+
+    class Meta:
+        indexes = [models.Index(fields=["message"], name="event_message")]
+
+
+class Refusal(models.Model):
+    """Mail, or a client, that was turned away in the session, with the rule that did it.
+
+    `trace` is the list of steps of the decision; `session` what was known of the client.
+    """
+
+    at = models.DateTimeField()
+    stage = models.CharField(max_length=10)
+    client_ip = models.TextField()
+    helo = models.TextField()
+    auth_user = models.TextField()
+    reverse_path = models.TextField(null=True)
+    recipient = models.TextField()
+    code = models.IntegerField()
+    status = models.CharField(max_length=11)
+    text = models.TextField()
+    rule = models.CharField(max_length=40)
+    policy_version = models.BigIntegerField()
+    trace = models.JSONField()
+    session = models.JSONField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["at"], name="refusal_at"),
+            models.Index(fields=["recipient", "at"], name="refusal_recipient"),
+            models.Index(fields=["rule", "at"], name="refusal_rule"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.status} {self.text}"
+
+
+class Tally(models.Model):
+    """A count not yet rolled up: one row per batch and kind, so that no two commits contend."""
+
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=20)
+    count = models.BigIntegerField()
+
+
+class Statistic(models.Model):
+    """Counts per minute; the charts and the counters of /metrics read these."""
+
+    minute = models.DateTimeField()
+    kind = models.CharField(max_length=20)
+    count = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["minute", "kind"], name="statistic_minute_kind"),
+        ]

@@ -1,0 +1,102 @@
+"""Settings that are edited live, under Courier's names where Courier has one (spec 2.19)."""
+
+from datetime import timedelta
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+
+
+class Settings(models.Model):
+    """One row. Durations are intervals, sizes octets."""
+
+    sizelimit = models.BigIntegerField(
+        default=50 * 1024 * 1024,
+        validators=[MinValueValidator(1024)],
+        help_text="largest message, octets",
+    )
+    maxrcpts = models.PositiveIntegerField(
+        default=100,
+        validators=[MinValueValidator(1)],
+        help_text="recipients per transaction from the outside",
+    )
+    maxrcpts_submission = models.PositiveIntegerField(
+        default=1000,
+        validators=[MinValueValidator(1)],
+        help_text="recipients per transaction of an authenticated user",
+    )
+    maxperip = models.PositiveIntegerField(
+        default=20, help_text="connections of one address, loopback excepted; 0 for no limit"
+    )
+    maxperc = models.PositiveIntegerField(
+        default=60, help_text="connections of one /24 (IPv6 /64), loopback excepted; 0 for no limit"
+    )
+    maxdaemons = models.PositiveIntegerField(
+        default=1000, help_text="connections altogether, per ingress process"
+    )
+    auth_in_clear_on_loopback = models.BooleanField(
+        default=False, help_text="let local programs use AUTH without TLS from 127.0.0.1 and ::1"
+    )
+    retryalpha = models.DurationField(default=timedelta(minutes=5))
+    retrybeta = models.PositiveIntegerField(default=3, validators=[MinValueValidator(1)])
+    retrygamma = models.DurationField(default=timedelta(minutes=15))
+    retrymaxdelta = models.PositiveIntegerField(default=3)
+    queuetime = models.DurationField(
+        default=timedelta(days=5), help_text="after this a message is returned"
+    )
+    dsn_queuetime = models.DurationField(
+        default=timedelta(days=2), help_text="the same for DSNs and other null-sender mail"
+    )
+    warntime = models.DurationField(
+        default=timedelta(hours=4), help_text="after this the sender is told of a delay; 0 never"
+    )
+    submitdelay = models.DurationField(
+        default=timedelta(0), help_text="pause before the first attempt"
+    )
+    maxhost = models.PositiveIntegerField(
+        default=4,
+        validators=[MinValueValidator(1)],
+        help_text="simultaneous deliveries to one next hop",
+    )
+    batchsize = models.PositiveIntegerField(
+        default=100, validators=[MinValueValidator(1)], help_text="recipients per delivery batch"
+    )
+    dsnlimit = models.BigIntegerField(
+        default=32768, help_text="a failure DSN returns the whole message below this size, octets"
+    )
+    esmtptimeoutconnect = models.DurationField(default=timedelta(minutes=1))
+    esmtptimeouthelo = models.DurationField(default=timedelta(minutes=5))
+    esmtptimeout = models.DurationField(default=timedelta(minutes=10))
+    esmtptimeoutdata = models.DurationField(default=timedelta(minutes=5))
+    esmtptimeoutquit = models.DurationField(default=timedelta(seconds=10))
+    lease = models.DurationField(
+        default=timedelta(seconds=60), help_text="a delivery that dies is work again after this"
+    )
+    keep_history = models.DurationField(
+        default=timedelta(days=30), help_text="how long finished messages stay in the history"
+    )
+    keep_content = models.DurationField(
+        default=timedelta(0), help_text="how long the content of finished messages is kept"
+    )
+    keep_refusals = models.DurationField(default=timedelta(days=30))
+
+    class Meta:
+        verbose_name_plural = "settings"
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="settings_one_row")]
+
+    def __str__(self) -> str:
+        return "Settings"
+
+    def clean(self) -> None:
+        for field in self._meta.concrete_fields:
+            value = getattr(self, field.attname)
+            if isinstance(value, timedelta) and value < timedelta(0):
+                raise ValidationError({field.name: "a duration cannot be negative"})
+        if self.lease < timedelta(seconds=2):
+            raise ValidationError({"lease": "a lease lasts at least 2 seconds"})
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """The row, made with the defaults on first use."""
+        row, _ = cls.objects.get_or_create(id=1)
+        return row
