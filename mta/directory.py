@@ -1,0 +1,221 @@
+"""The database's answers to the questions policy asks, as frozen facts.
+
+One `Directory` serves one process. What is small (domains, access rules, routes, settings) is
+loaded whole when the policy version changes; mailboxes and aliases are looked up one by one and
+remembered until then. A version is compared once per MAIL by the ingress and once per batch by
+a worker (`refresh`), so a change is in force for the next MAIL in every process.
+"""
+
+import hashlib
+import hmac
+import os
+import threading
+import time
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import TypeVar
+
+from django.contrib.auth.hashers import check_password
+from django.db import connection
+
+from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyState, Route, Settings
+from mta.policy import recipients, routing
+from mta.policy.facts import Access, DomainKind, Limits, Policy, Resolution, RouteFact, Times
+from mta.protocol import address as addresses
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+CACHE_SIZE = 100_000
+PASSWORD_CACHE_SECONDS = 300
+# What an unknown user costs to check must be what a known one costs.
+_NO_PASSWORD = "pbkdf2_sha256$1000000$courierweb$" + "A" * 43 + "="
+
+
+class Directory:
+    """Facts of one process; safe to use from several threads."""
+
+    def __init__(self, hostname: str) -> None:
+        self._hostname = hostname
+        self._lock = threading.Lock()
+        self._policy = Policy(version=0, hostname=hostname)
+        self._settings: Settings | None = None
+        self._mailboxes: dict[str, Mailbox | None] = {}
+        self._aliases: dict[str, tuple[str, ...] | None] = {}
+        self._resolutions: dict[str, Resolution] = {}
+        self._passwords = _PasswordCache()
+
+    @property
+    def policy(self) -> Policy:
+        """The policy as of the last `refresh`; version 0 before the first."""
+        return self._policy
+
+    @property
+    def settings(self) -> Settings:
+        if self._settings is None:
+            self.refresh()
+        assert self._settings is not None
+        return self._settings
+
+    def refresh(self) -> Policy:
+        """The policy in force now. Raises OperationalError when the database is away."""
+        version = current_version()
+        if version == self._policy.version:
+            return self._policy
+        with self._lock:
+            while version != self._policy.version:
+                self._load(version)
+                # Nothing may have changed while the tables were read.
+                version = current_version()
+        return self._policy
+
+    def known_resolution(self, address: str) -> Resolution | None:
+        """What `resolve` said of the address before, if it is still in force; no I/O."""
+        return self._resolutions.get(address)
+
+    def resolve(self, address: str) -> Resolution:
+        """The address after alias expansion."""
+        known = self._resolutions.get(address)
+        if known is None:
+            policy = self._policy
+            known = recipients.resolve(address, self)
+            if policy is self._policy:
+                _remember(self._resolutions, address, known)
+        return known
+
+    def domain_kind(self, domain: str) -> DomainKind | None:
+        return self._policy.domain_kind(domain)
+
+    def mailbox(self, address: str) -> bool | None:
+        """Whether the mailbox is enabled; None when there is none."""
+        row = self._mailbox(address)
+        return None if row is None else row.enabled
+
+    def alias(self, name: str) -> tuple[str, ...] | None:
+        if name not in self._aliases:
+            targets = Alias.objects.filter(name=name).values_list("targets", flat=True).first()
+            _remember(self._aliases, name, None if targets is None else tuple(targets))
+        return self._aliases.get(name)
+
+    def is_mailbox(self, address: str) -> bool:
+        """Whether mail for the address ends in a Maildir here."""
+        return self.nexthop(address) == "" and self._mailbox(address.lower()) is not None
+
+    def nexthop(self, address: str) -> str:
+        return routing.nexthop(address, self._policy)
+
+    def quota(self, address: str) -> int:
+        """Octets; 0 for none."""
+        row = self._mailbox(address.lower())
+        return row.quota if row else 0
+
+    def authenticate(self, user: str, password: str) -> bool:
+        """Whether the password is that of an enabled mailbox. Takes its time on purpose."""
+        row = self._mailbox(user.lower())
+        encoded = row.password if row and row.enabled and row.password else ""
+        if encoded and self._passwords.knows(encoded, password):
+            return True
+        correct = check_password(password, encoded or _NO_PASSWORD) and bool(encoded)
+        if correct:
+            self._passwords.learn(encoded, password)
+        return correct
+
+    def _mailbox(self, address: str) -> Mailbox | None:
+        if address not in self._mailboxes:
+            local, domain = addresses.split(address)
+            row = Mailbox.objects.filter(domain__name=domain, local_part=local).first()
+            _remember(self._mailboxes, address, row)
+        return self._mailboxes.get(address)
+
+    def _load(self, version: int) -> None:
+        settings = Settings.load()
+        self._policy = Policy(
+            version=version,
+            hostname=self._hostname,
+            domains={row.name: DomainKind(row.kind) for row in Domain.objects.all()},
+            access=_access(),
+            routes=_routes(),
+            limits=_limits(settings),
+            times=_times(settings),
+            auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,
+        )
+        self._settings = settings
+        self._mailboxes = {}
+        self._aliases = {}
+        self._resolutions = {}
+
+
+class _PasswordCache:
+    """Passwords that were right a moment ago, so that not every session costs a slow hash.
+
+    Kept as an HMAC under a key of this process; bound to the stored hash, so that a changed
+    password ends it.
+    """
+
+    def __init__(self) -> None:
+        self._key = os.urandom(32)
+        self._known: dict[bytes, float] = {}
+
+    def knows(self, encoded: str, password: str) -> bool:
+        return self._known.get(self._digest(encoded, password), 0.0) > time.monotonic()
+
+    def learn(self, encoded: str, password: str) -> None:
+        _remember(
+            self._known,
+            self._digest(encoded, password),
+            time.monotonic() + PASSWORD_CACHE_SECONDS,
+        )
+
+    def _digest(self, encoded: str, password: str) -> bytes:
+        text = f"{encoded}\0{password}".encode("utf-8", "surrogateescape")
+        return hmac.new(self._key, text, hashlib.sha256).digest()
+
+
+def current_version() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version FROM mta_policystate WHERE id = 1")
+        row = cursor.fetchone()
+    if row is None:
+        raise PolicyState.DoesNotExist("the database has no policy version: run migrate")
+    return int(row[0])
+
+
+def _access() -> tuple[Access, ...]:
+    rules = (
+        Access(ip_network(row.prefix), row.action == AccessRule.Action.ALLOW, row.relay, row.text)
+        for row in AccessRule.objects.all()
+    )
+    return tuple(sorted(rules, key=lambda rule: -rule.network.prefixlen))
+
+
+def _routes() -> Mapping[str, RouteFact]:
+    return {
+        row.domain: RouteFact(row.domain, row.relay, row.port, row.security)
+        for row in Route.objects.all()
+    }
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        size=settings.sizelimit,
+        recipients=settings.maxrcpts,
+        recipients_submission=settings.maxrcpts_submission,
+        connections_per_address=settings.maxperip,
+        connections_per_network=settings.maxperc,
+        connections=settings.maxdaemons,
+    )
+
+
+def _times(settings: Settings) -> Times:
+    return Times(
+        submitdelay=settings.submitdelay,
+        queuetime=settings.queuetime,
+        dsn_queuetime=settings.dsn_queuetime,
+        warntime=settings.warntime,
+    )
+
+
+def _remember(cache: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(cache) >= CACHE_SIZE:
+        cache.clear()
+    cache[key] = value

@@ -1,0 +1,148 @@
+"""Rules about how much: connections, recipients, sizes, hops."""
+
+from mta.policy.facts import ContentFacts, Facts, Policy
+from mta.policy.rule import Finding, Rule, passed, refuse
+from mta.protocol import status
+
+
+@Rule
+def all_connections(facts: Facts, policy: Policy) -> Finding:
+    """The process serves so many connections and no more."""
+    count, limit = facts.session.all_connections, policy.limits.connections
+    if limit and count > limit:
+        return refuse(f"{count} connections, limit {limit}", 421, "4.3.2", "too busy, try later")
+    return passed(f"{count} of {limit or 'any number of'} connections")
+
+
+@Rule
+def connections_per_address(facts: Facts, policy: Policy) -> Finding:
+    """One address may not take all the connections. Loopback is not limited."""
+    return _connection_limit(
+        facts, facts.session.same_address, policy.limits.connections_per_address, "address"
+    )
+
+
+@Rule
+def connections_per_network(facts: Facts, policy: Policy) -> Finding:
+    """The same for a /24 or a /64."""
+    return _connection_limit(
+        facts, facts.session.same_network, policy.limits.connections_per_network, "network"
+    )
+
+
+@Rule
+def declared_size(facts: Facts, policy: Policy) -> Finding:
+    """SIZE= on MAIL spares the client a transfer that would be refused (RFC 1870 6.1)."""
+    assert facts.mail is not None
+    size, limit = facts.mail.declared_size, policy.limits.size
+    if size > limit:
+        return refuse(
+            f"{size} octets declared, limit {limit}",
+            552,
+            status.TOO_BIG,
+            f"the message is too big: the limit is {limit} octets",
+        )
+    return passed(f"{size} octets declared, limit {limit}")
+
+
+@Rule
+def too_many_recipients(facts: Facts, policy: Policy) -> Finding:
+    """Recipients beyond the limit are deferred: the client sends them in another transaction."""
+    assert facts.rcpt is not None
+    limits = policy.limits
+    limit = limits.recipients_submission if facts.session.auth_user else limits.recipients
+    if facts.rcpt.earlier >= limit:
+        return refuse(
+            f"{facts.rcpt.earlier} recipients already, limit {limit}",
+            452,
+            status.TOO_MANY_RECIPIENTS,
+            "too many recipients, send the rest in another transaction",
+        )
+    return passed(f"{facts.rcpt.earlier} recipients before, limit {limit}")
+
+
+@Rule
+def size(facts: Facts, policy: Policy) -> Finding:
+    """The content itself, whatever was declared."""
+    content = _content(facts)
+    if content.size > policy.limits.size:
+        return refuse(
+            f"{content.size} octets, limit {policy.limits.size}",
+            552,
+            status.TOO_BIG,
+            f"the message is too big: the limit is {policy.limits.size} octets",
+        )
+    return passed(f"{content.size} octets, limit {policy.limits.size}")
+
+
+@Rule
+def hops(facts: Facts, policy: Policy) -> Finding:
+    """Too many Received headers mean a mail loop (RFC 5321 6.3)."""
+    content = _content(facts)
+    if content.hops > policy.limits.hops:
+        return refuse(
+            f"{content.hops} Received headers, limit {policy.limits.hops}",
+            554,
+            status.ROUTING_LOOP,
+            "mail loop: too many Received headers",
+        )
+    return passed(f"{content.hops} Received headers, limit {policy.limits.hops}")
+
+
+@Rule
+def header_size(facts: Facts, policy: Policy) -> Finding:
+    """A header section that large is an attack or an accident."""
+    content = _content(facts)
+    if content.header_size > policy.limits.header_size:
+        return refuse(
+            f"{content.header_size} octets of header, limit {policy.limits.header_size}",
+            552,
+            status.TOO_BIG,
+            f"the header is too big: the limit is {policy.limits.header_size} octets",
+        )
+    return passed(f"{content.header_size} octets of header, limit {policy.limits.header_size}")
+
+
+@Rule
+def line_length(facts: Facts, policy: Policy) -> Finding:
+    """Far longer than RFC 5321 4.5.3.1.6 allows, since much real mail breaks its 998."""
+    content = _content(facts)
+    if content.longest_line > policy.limits.line_length:
+        return refuse(
+            f"a line of {content.longest_line} octets, limit {policy.limits.line_length}",
+            500,
+            "5.6.0",
+            "a line of the message is too long",
+        )
+    return passed(f"the longest line has {content.longest_line} octets")
+
+
+@Rule
+def line_ends(facts: Facts, policy: Policy) -> Finding:
+    """A lone CR or LF is how messages are smuggled past servers (RFC 5321 2.3.8)."""
+    if _content(facts).bare_line_ends:
+        return refuse(
+            "a CR or LF that is not part of a CRLF",
+            550,
+            "5.6.11",
+            "lines must end in CRLF: the message has a bare CR or LF",
+        )
+    return passed("every line ends in CRLF")
+
+
+def _connection_limit(facts: Facts, count: int, limit: int, what: str) -> Finding:
+    if facts.session.is_loopback:
+        return passed("loopback is not limited")
+    if limit and count > limit:
+        return refuse(
+            f"{count} connections of this {what}, limit {limit}",
+            421,
+            "4.7.0",
+            f"too many connections from your {what}",
+        )
+    return passed(f"{count} connections of this {what}, limit {limit or 'none'}")
+
+
+def _content(facts: Facts) -> ContentFacts:
+    assert facts.content is not None
+    return facts.content

@@ -1,0 +1,191 @@
+"""Who an address is: alias expansion, the RCPT rules about our own domains, de-duplication.
+
+Facts: Courier's aliases (spec 3.6) and de-duplication (3.7).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from mta.policy.facts import DomainKind, Facts, Policy, RcptFacts, Resolution, Standing
+from mta.policy.rule import Finding, Rule, accept, passed, refuse
+from mta.protocol import address as addresses
+from mta.protocol import status
+from mta.protocol.envelope import Recipient
+
+MAX_TARGETS = 10_000
+
+
+class Lookup(Protocol):
+    """What expansion asks of the directory. `mailbox` is None when there is none, else whether
+    it is enabled; `alias` is None when there is none."""
+
+    def domain_kind(self, domain: str) -> DomainKind | None: ...
+
+    def mailbox(self, address: str) -> bool | None: ...
+
+    def alias(self, name: str) -> tuple[str, ...] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The recipients a message is queued for, and the lists it was expanded from."""
+
+    recipients: tuple[Recipient, ...]
+    lists: tuple[Recipient, ...]
+
+
+def resolve(address: str, lookup: Lookup) -> Resolution:
+    """Follow aliases from an address to the end. Each name is expanded once, so loops end."""
+    expansion = _Expansion(lookup)
+    standing = expansion.follow(address)
+    targets = tuple(expansion.targets)
+    if standing is Standing.ALIAS and not targets:
+        standing = Standing.LOOP
+    return Resolution(address, standing, targets, tuple(expansion.steps), is_list=expansion.is_list)
+
+
+def canonical(address: str, kind: DomainKind | None) -> str:
+    """An address of a hosted domain in lower case: its local parts do not differ by case."""
+    return address.lower() if kind is DomainKind.HOSTED else address
+
+
+def expand(accepted: Sequence[tuple[Recipient, Resolution]]) -> Expanded:
+    """Every final address once. A direct recipient wins over a list member, because it
+    carries the sender's DSN wishes; members are queued NOTIFY=NEVER (spec 3.6)."""
+    direct = [
+        (recipient, resolution) for recipient, resolution in accepted if not resolution.is_list
+    ]
+    lists = [(recipient, resolution) for recipient, resolution in accepted if resolution.is_list]
+    seen: dict[str, Recipient] = {}
+    for recipient, resolution in direct:
+        _add(seen, _replaced(recipient, resolution))
+    for _, resolution in lists:
+        _add(seen, (Recipient(target, notify="NEVER") for target in resolution.targets))
+    return Expanded(tuple(seen.values()), tuple(_once(recipient for recipient, _ in lists)))
+
+
+@Rule
+def mailbox(facts: Facts, policy: Policy) -> Finding:
+    """A mailbox of ours."""
+    resolution = _rcpt(facts).resolution
+    if resolution.standing is Standing.MAILBOX:
+        return accept("a mailbox here")
+    if resolution.standing is Standing.DISABLED:
+        return refuse("the mailbox is disabled", 550, "5.2.1", "the mailbox is disabled")
+    return passed("not a mailbox here")
+
+
+@Rule
+def alias(facts: Facts, policy: Policy) -> Finding:
+    """An alias of ours. It opens no relaying: an alias for foreign targets is our own wish."""
+    resolution = _rcpt(facts).resolution
+    if resolution.standing is Standing.ALIAS:
+        return accept("; ".join(resolution.steps[:5]))
+    if resolution.standing is Standing.LOOP:
+        return refuse(
+            "; ".join(resolution.steps[:5]) or "an alias without end",
+            550,
+            status.ROUTING_LOOP,
+            "the alias leads nowhere",
+        )
+    return passed("not an alias here")
+
+
+@Rule
+def backup_domain(facts: Facts, policy: Policy) -> Finding:
+    """A domain we take mail for and pass on (backup MX)."""
+    if _rcpt(facts).resolution.standing is Standing.BACKUP:
+        return accept("we are a backup MX for the domain")
+    return passed("not a backup MX domain")
+
+
+@Rule
+def unknown_here(facts: Facts, policy: Policy) -> Finding:
+    """Nobody of that name in a domain of ours: refused now, so that it never bounces."""
+    resolution = _rcpt(facts).resolution
+    if resolution.standing is Standing.UNKNOWN:
+        return refuse(
+            "no mailbox and no alias of that name",
+            550,
+            status.BAD_MAILBOX,
+            f"<{addresses.wire(resolution.address)}>: no such user here",
+        )
+    return passed("the domain is not ours")
+
+
+class _Expansion:
+    """One walk through the aliases; collects final addresses in order of discovery."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._names: set[str] = set()
+        self.targets: dict[str, None] = {}
+        self.steps: list[str] = []
+        self.is_list = False
+
+    def follow(self, address: str) -> Standing:
+        local, domain = addresses.split(address)
+        kind = self._lookup.domain_kind(domain)
+        if kind is not DomainKind.HOSTED:
+            self._end(address)
+            return Standing.FOREIGN if kind is None else Standing.BACKUP
+        name = address.lower()
+        if name not in self._names and (members := self._lookup.alias(name)):
+            return self._members(name, members)
+        enabled = self._lookup.mailbox(name)
+        if enabled is not None:
+            self._end(name)
+            return Standing.MAILBOX if enabled else Standing.DISABLED
+        if name in self._names:
+            self.steps.append(f"{name} comes round to itself and is no mailbox")
+            return Standing.UNKNOWN
+        catch_all = f"@{domain}"
+        if members := self._lookup.alias(catch_all):
+            self._names.add(name)
+            return self._members(catch_all, members)
+        if self._names:
+            # A member that is nobody here is kept: it fails visibly, with the list's name.
+            self.steps.append(f"{name} is nobody here")
+            self._end(name)
+        return Standing.UNKNOWN
+
+    def _members(self, name: str, members: Iterable[str]) -> Standing:
+        self._names.add(name)
+        members = tuple(members)
+        self.is_list = self.is_list or len(members) > 1
+        self.steps.append(f"{name} stands for {', '.join(members[:10])}")
+        for member in members:
+            if len(self.targets) >= MAX_TARGETS:
+                self.steps.append(f"more than {MAX_TARGETS} targets")
+                self.targets.clear()
+                return Standing.LOOP
+            self.follow(member)
+        return Standing.ALIAS
+
+    def _end(self, address: str) -> None:
+        self.targets.setdefault(address)
+
+
+def _replaced(recipient: Recipient, resolution: Resolution) -> Iterable[Recipient]:
+    """The recipient under its final address; the address it was given becomes its ORCPT."""
+    for target in resolution.targets or (recipient.address,):
+        if target == recipient.address:
+            yield recipient
+        else:
+            original = recipient.original_recipient or f"rfc822;{recipient.address}"
+            yield replace(recipient, address=target, original_recipient=original)
+
+
+def _add(seen: dict[str, Recipient], recipients: Iterable[Recipient]) -> None:
+    for recipient in recipients:
+        seen.setdefault(recipient.address, recipient)
+
+
+def _once(recipients: Iterable[Recipient]) -> Iterable[Recipient]:
+    return {recipient.address.lower(): recipient for recipient in recipients}.values()
+
+
+def _rcpt(facts: Facts) -> RcptFacts:
+    assert facts.rcpt is not None
+    return facts.rcpt

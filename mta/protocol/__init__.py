@@ -1,0 +1,1 @@
+"""What the RFCs define, as plain values and pure functions. Imports nothing of this project."""

@@ -1,0 +1,73 @@
+"""Reading the header section of a stored message, as octets (RFC 5322 2.2).
+
+Mail is hostile: nothing here raises on bad content, and nothing is parsed deeper than needed.
+Line ends are CRLF.
+"""
+
+import re
+from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+
+_MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(<[^>\r\n]{1,500}>)", re.I | re.M)
+_SUBJECT = re.compile(rb"^subject:[ \t]*((?:[^\r\n]|\r\n[ \t])*)", re.I | re.M)
+_RECEIVED = re.compile(rb"^received:", re.I | re.M)
+_RETURN_PATH = re.compile(rb"^return-path:", re.I | re.M)
+_MAX_SUBJECT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFacts:
+    """What the queue and the policy want to know of a header section. Sizes in octets."""
+
+    size: int
+    hops: int
+    message_id: str
+    subject: str
+    eight_bit: bool
+
+
+def header_end(content: bytes) -> int:
+    """Where the header section ends: just before the empty line, or the end of the content."""
+    if content.startswith(b"\r\n"):
+        return 0
+    end = content.find(b"\r\n\r\n")
+    return len(content) if end < 0 else end + 2
+
+
+def scan(content: bytes) -> HeaderFacts:
+    """The facts of the header section."""
+    header = content[: header_end(content)]
+    message_id = _MESSAGE_ID.search(header)
+    subject = _SUBJECT.search(header)
+    return HeaderFacts(
+        size=len(header),
+        hops=len(_RECEIVED.findall(header)),
+        message_id=_printable(message_id.group(1).decode("ascii", "replace")) if message_id else "",
+        subject=_readable(subject.group(1)) if subject else "",
+        eight_bit=not header.isascii(),
+    )
+
+
+def rename_return_path(content: bytes) -> bytes:
+    """Return-Path belongs to final delivery (RFC 5321 4.4): one that came in becomes Old-."""
+    end = header_end(content)
+    if not _RETURN_PATH.search(content, 0, end):
+        return content
+    return _RETURN_PATH.sub(b"Old-Return-Path:", content[:end]) + content[end:]
+
+
+def _readable(value: bytes) -> str:
+    """A header value for people: unfolded, encoded words decoded where they can be."""
+    text = re.sub(r"\s+", " ", value[: 4 * _MAX_SUBJECT].decode("utf-8", "replace")).strip()
+    if "=?" in text:
+        try:
+            text = str(make_header(decode_header(text)))
+        except (LookupError, ValueError, HeaderParseError):
+            pass
+    return _printable(text[:_MAX_SUBJECT])
+
+
+def _printable(text: str) -> str:
+    """Without NUL and other control characters, which a database or a page would choke on."""
+    return "".join(char if char.isprintable() else " " for char in text)
