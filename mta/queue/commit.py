@@ -1,0 +1,290 @@
+"""Step 4, the seam: messages become durable here, and only then is anybody told so.
+
+A batch of messages with their recipients, contents and first events goes in by COPY in one
+transaction with synchronous_commit on. When `commit` returns, they are on disk; when it raises,
+none of them is.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError, OperationalError, connection, transaction
+from psycopg.types.json import Jsonb
+
+from mta.models import Message, State
+from mta.protocol.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedRecipient:
+    """A recipient with its transport and next hop; `state` is queued, or expanded for a list
+    that was replaced by its members. `warn_at` is None when no delay is ever reported."""
+
+    address: str
+    transport: str
+    nexthop: str
+    next_attempt: datetime
+    expires_at: datetime
+    warn_at: datetime | None = None
+    notify: str = ""
+    original_recipient: str = ""
+    state: State = State.QUEUED
+    last_reply: str = ""
+    report: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message ready for the queue. `accepted` is the data of its first event, JSON."""
+
+    id: int
+    at: datetime
+    envelope: Envelope
+    recipients: tuple[RoutedRecipient, ...]
+    content: bytes
+    policy_version: int
+    eight_bit: bool = False
+    header_message_id: str = ""
+    subject: str = ""
+    origin: str | None = None
+    accepted: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRecord:
+    """Something turned away in a session, for the history. `reverse_path` is None before MAIL."""
+
+    at: datetime
+    stage: str
+    client_ip: str
+    helo: str
+    auth_user: str
+    reverse_path: str | None
+    recipient: str
+    code: int
+    status: str
+    text: str
+    rule: str
+    policy_version: int
+    trace: list[dict[str, Any]]
+    session: dict[str, Any]
+
+
+class AlreadyQueued(Exception):
+    """A message of this origin is in the queue already; `message_id` is its id."""
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__(f"already queued as message {message_id}")
+        self.message_id = message_id
+
+
+def commit(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord] = ()) -> None:
+    """Make all of it durable in one transaction. Raises DatabaseError; then nothing is stored."""
+    with transaction.atomic():
+        if submissions:
+            _copy_messages(submissions)
+            _copy_contents(submissions)
+            _copy_recipients(submissions)
+            _copy_events(submissions)
+        if refusals:
+            _copy_refusals(refusals)
+        _tally(submissions, refusals)
+
+
+def commit_each(
+    submissions: Sequence[Submission], refusals: Sequence[RefusalRecord] = ()
+) -> list[DatabaseError | None]:
+    """`commit`, but one bad message does not take its neighbours with it.
+
+    Gives one result per submission: None when it is durable, else the error. When the database
+    itself is in trouble every submission gets that error.
+    """
+    try:
+        commit(submissions, refusals)
+        return [None] * len(submissions)
+    except OperationalError as error:
+        return [error] * len(submissions)
+    except DatabaseError as error:
+        if len(submissions) == 1 and not refusals:
+            return [error]
+    results = [_commit_one(submission) for submission in submissions]
+    for refusal in refusals:
+        _commit_refusal(refusal)
+    return results
+
+
+def enqueue(submission: Submission) -> None:
+    """`commit` for mail made inside: with an origin it happens once, whoever repeats it.
+
+    May run inside a caller's transaction. Raises AlreadyQueued.
+    """
+    assert submission.origin is not None
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [submission.origin]
+            )
+        existing = Message.objects.filter(origin=submission.origin).values_list("id", flat=True)
+        if existing:
+            raise AlreadyQueued(existing[0])
+        commit([submission])
+
+
+def _commit_one(submission: Submission) -> DatabaseError | None:
+    try:
+        commit([submission])
+    except DatabaseError as error:
+        return error
+    return None
+
+
+def _commit_refusal(refusal: RefusalRecord) -> None:
+    """History only: a refusal that cannot be stored has been said to the client all the same."""
+    try:
+        commit([], [refusal])
+    except DatabaseError:
+        return
+
+
+def _copy_messages(submissions: Sequence[Submission]) -> None:
+    _copy(
+        "mta_message (id, created_at, finished_at, pending, reverse_path, source, auth_user,"
+        " client_ip, helo, ret, envid, smtputf8, eight_bit, size, header_message_id, subject,"
+        " origin, policy_version)",
+        "int8 timestamptz timestamptz int4 text varchar text text text varchar text bool bool int8"
+        " text text text int8",
+        (_message_row(submission) for submission in submissions),
+    )
+
+
+def _message_row(submission: Submission) -> tuple[Any, ...]:
+    envelope = submission.envelope
+    pending = sum(recipient.state == State.QUEUED for recipient in submission.recipients)
+    return (
+        submission.id,
+        submission.at,
+        None if pending else submission.at,
+        pending,
+        envelope.reverse_path,
+        envelope.source.value,
+        envelope.auth_user,
+        envelope.client_ip,
+        envelope.helo,
+        envelope.ret,
+        envelope.envid,
+        envelope.smtputf8,
+        submission.eight_bit,
+        len(submission.content),
+        storable(submission.header_message_id),
+        storable(submission.subject),
+        submission.origin,
+        submission.policy_version,
+    )
+
+
+def _copy_contents(submissions: Sequence[Submission]) -> None:
+    _copy(
+        "mta_content (message_id, data)",
+        "int8 bytea",
+        ((submission.id, submission.content) for submission in submissions),
+    )
+
+
+def _copy_recipients(submissions: Sequence[Submission]) -> None:
+    _copy(
+        "mta_recipient (message_id, address, original_recipient, notify, state, transport,"
+        " nexthop, attempts, next_attempt, expires_at, warn_at, last_reply, last_remote,"
+        " last_command, report, finished_at)",
+        "int8 text text varchar varchar varchar text int4 timestamptz timestamptz timestamptz"
+        " text text text varchar timestamptz",
+        (
+            _recipient_row(submission, recipient)
+            for submission in submissions
+            for recipient in submission.recipients
+        ),
+    )
+
+
+def _recipient_row(submission: Submission, recipient: RoutedRecipient) -> tuple[Any, ...]:
+    return (
+        submission.id,
+        recipient.address,
+        recipient.original_recipient,
+        recipient.notify,
+        recipient.state.value,
+        recipient.transport,
+        recipient.nexthop,
+        0,
+        recipient.next_attempt,
+        recipient.expires_at,
+        recipient.warn_at,
+        recipient.last_reply,
+        "",
+        "",
+        recipient.report,
+        None if recipient.state == State.QUEUED else submission.at,
+    )
+
+
+def _copy_events(submissions: Sequence[Submission]) -> None:
+    _copy(
+        "mta_event (at, message_id, kind, data)",
+        "timestamptz int8 varchar jsonb",
+        (
+            (submission.at, submission.id, "accepted", Jsonb(submission.accepted))
+            for submission in submissions
+        ),
+    )
+
+
+def _copy_refusals(refusals: Sequence[RefusalRecord]) -> None:
+    _copy(
+        "mta_refusal (at, stage, client_ip, helo, auth_user, reverse_path, recipient, code,"
+        " status, text, rule, policy_version, trace, session)",
+        "timestamptz varchar text text text text text int4 varchar text varchar int8 jsonb jsonb",
+        (
+            (
+                refusal.at,
+                refusal.stage,
+                refusal.client_ip,
+                storable(refusal.helo),
+                storable(refusal.auth_user),
+                None if refusal.reverse_path is None else storable(refusal.reverse_path),
+                storable(refusal.recipient),
+                refusal.code,
+                refusal.status,
+                storable(refusal.text),
+                refusal.rule,
+                refusal.policy_version,
+                Jsonb(refusal.trace),
+                Jsonb(refusal.session),
+            )
+            for refusal in refusals
+        ),
+    )
+
+
+def _tally(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]) -> None:
+    rows = []
+    if submissions:
+        rows.append((submissions[0].at, "accepted", len(submissions)))
+    if refusals:
+        rows.append((refusals[0].at, "refused", len(refusals)))
+    _copy("mta_tally (at, kind, count)", "timestamptz varchar int8", rows)
+
+
+def _copy(target: str, types: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(types.split())
+        for row in rows:
+            copy.write_row(row)
+
+
+def storable(text: str) -> str:
+    """Text as PostgreSQL takes it: no NUL, no lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
