@@ -1,0 +1,1 @@
+"""Step 1: ESMTP verbs become a transaction. The 250 is sent only after the commit."""

@@ -1,0 +1,206 @@
+"""One mail transaction: from MAIL to the end of DATA (RFC 5321 3.3).
+
+It collects the envelope and the decisions on it, and turns both with the content into what is
+committed. No sockets here.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mta import intake
+from mta.policy.decision import Decision
+from mta.policy.facts import ContentFacts, Facts, MailFacts, Policy, Resolution, SessionFacts
+from mta.protocol import headers, trace
+from mta.protocol.address import parse
+from mta.protocol.envelope import Envelope, Recipient, Source
+from mta.protocol.parameters import MailParameters
+from mta.protocol.queue_id import encode_queue_id
+from mta.queue.commit import RefusalRecord, Submission, storable
+
+Record = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What the client has given so far. `policy` is the version that judges all of it."""
+
+    policy: Policy
+    mail: MailFacts
+    parameters: MailParameters
+    accepted: list[tuple[Recipient, Resolution]] = field(default_factory=list)
+    decisions: list[Record] = field(default_factory=list)
+
+    def facts(self, session: SessionFacts, **stage: Any) -> Facts:
+        return Facts(session=session, mail=self.mail, **stage)
+
+    def envelope(self, session: SessionFacts) -> Envelope:
+        return Envelope(
+            reverse_path=self.mail.reverse_path,
+            recipients=tuple(recipient for recipient, _ in self.accepted),
+            source=Source.SUBMISSION if session.auth_user else Source.ESMTP,
+            ret=self.parameters.ret,
+            envid=self.parameters.envid,
+            smtputf8=self.mail.smtputf8,
+            auth_user=storable(session.auth_user),
+            client_ip=session.client_ip,
+            helo=session.helo,
+        )
+
+
+def measure(content: bytes, size: int) -> ContentFacts:
+    """What policy wants to know of a content. `size` is what the client sent, in octets."""
+    facts = headers.scan(content)
+    line_ends = content.count(b"\r\n")
+    return ContentFacts(
+        size=size,
+        header_size=facts.size,
+        hops=facts.hops,
+        longest_line=_longest_line(content),
+        bare_line_ends=content.count(b"\n") != line_ends or content.count(b"\r") != line_ends,
+        eight_bit_header=facts.eight_bit,
+    )
+
+
+def normalize_line_ends(content: bytes) -> bytes:
+    """Every CR, LF and CRLF becomes CRLF: what a submission server may mend (RFC 6409 8)."""
+    unix = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return unix.replace(b"\n", b"\r\n")
+
+
+def make_submission(
+    transaction: Transaction,
+    session: SessionFacts,
+    esmtp: bool,
+    content: bytes,
+    arrival: intake.Arrival,
+    router: intake.Router,
+    history: list[Record],
+) -> Submission:
+    """The message for the committer: Received on top, old Return-Path renamed.
+
+    `history` are the decisions on the session before this transaction.
+    """
+    only = transaction.accepted[0][0].address if len(transaction.accepted) == 1 else ""
+    received = trace.received(
+        helo=session.helo,
+        client_ip=session.client_ip,
+        hostname=transaction.policy.hostname,
+        protocol=trace.with_protocol(
+            esmtp=esmtp,
+            tls=bool(session.tls),
+            authenticated=bool(session.auth_user),
+            smtputf8=transaction.mail.smtputf8,
+        ),
+        queue_id=encode_queue_id(arrival.id),
+        at=arrival.at,
+        tls=session.tls,
+        auth_user=session.auth_user,
+        recipient=only,
+    )
+    accepted = {
+        "session": describe(session),
+        "decisions": history + transaction.decisions,
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return intake.prepare(
+        arrival,
+        transaction.envelope(session),
+        transaction.accepted,
+        received + headers.rename_return_path(content),
+        transaction.policy,
+        router,
+        accepted,
+    )
+
+
+def describe(session: SessionFacts) -> Record:
+    """The session for the history."""
+    return {
+        "client_ip": session.client_ip,
+        "helo": storable(session.helo),
+        "listener": session.listener,
+        "tls": session.tls,
+        "auth_user": storable(session.auth_user),
+    }
+
+
+def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
+    """A decision for the history of an accepted message.
+
+    Of the steps only the one that answered is kept: `decide` is pure and the version is known,
+    so that the rest can be told again.
+    """
+    last = decision.steps[-1:]
+    return {
+        "at": at.isoformat(),
+        "stage": decision.stage.value,
+        "subject": storable(subject),
+        "verdict": decision.verdict.value,
+        "rule": decision.rule,
+        "reply": str(decision.reply),
+        "version": decision.version,
+        "steps": [
+            {"rule": step.rule, "matched": step.matched, "detail": storable(step.detail)}
+            for step in last
+        ],
+    }
+
+
+def refusal_record(
+    decision: Decision,
+    session: SessionFacts,
+    reverse_path: str | None,
+    recipient: str,
+    at: datetime,
+) -> RefusalRecord:
+    """A refusal for the history, with every step of its decision."""
+    return RefusalRecord(
+        at=at,
+        stage=decision.stage.value,
+        client_ip=session.client_ip,
+        helo=session.helo,
+        auth_user=session.auth_user,
+        reverse_path=reverse_path,
+        recipient=recipient,
+        code=decision.reply.code,
+        status=decision.reply.status,
+        text=decision.reply.text,
+        rule=decision.rule,
+        policy_version=decision.version,
+        trace=[
+            {"rule": step.rule, "matched": step.matched, "detail": storable(step.detail)}
+            for step in decision.steps
+        ],
+        session=describe(session),
+    )
+
+
+def recipient_address(path: str, hostname: str) -> str:
+    """The address of RCPT in normal form; a lone postmaster is ours (RFC 5321 4.1.1.3).
+
+    Raises AddressError.
+    """
+    if path.lower() == "postmaster":
+        return f"postmaster@{hostname}"
+    return parse(path)
+
+
+def _longest_line(content: bytes) -> int:
+    """The length of the longest line; only its order of size matters to policy."""
+    longest = 0
+    start = 0
+    # Jump from line end to line end only where a long line is possible at all.
+    while start < len(content):
+        window = content.rfind(b"\n", start, start + 1000)
+        if window >= 0:
+            start = window + 1
+            longest = max(longest, min(1000, len(content)))
+            continue
+        end = content.find(b"\n", start)
+        end = len(content) if end < 0 else end
+        longest = max(longest, end - start)
+        start = end + 1
+    return longest
