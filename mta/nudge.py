@@ -1,0 +1,71 @@
+"""The doorbell: tells the workers that something is due. Loss is harmless, delay is not.
+
+Nudges are sent by a thread of their own, so that nobody waits for the broker, and those that
+come close together become one. A broker that is away is logged and otherwise ignored: the beat
+finds the work.
+"""
+
+import logging
+import threading
+import time
+
+from celery import current_app
+
+from mta import maillog
+
+log = logging.getLogger(__name__)
+
+# At most one nudge of a kind in this time: a runner that is awake finds later work by itself.
+GATHER_SECONDS = 0.02
+QUEUES = {"local": "local", "discard": "local"}
+REPORT = "report"
+
+
+class Nudger:
+    """Callable from any thread; never blocks and never raises."""
+
+    def __init__(self) -> None:
+        self._wanted: set[str] = set()
+        self._sending = False
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, name: str) -> None:
+        """Call a runner for the transport `name`, or for due reports (REPORT)."""
+        with self._condition:
+            self._wanted.add(name)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="nudge", daemon=True)
+                self._thread.start()
+            self._condition.notify()
+
+    def drain(self, seconds: float) -> None:
+        """Wait until what was asked for is sent; for programs that end right after."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with self._condition:
+                if not self._wanted and not self._sending:
+                    return
+            time.sleep(0.005)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._wanted)
+                # Taken before it is sent: what is committed meanwhile asks anew.
+                names, self._wanted = self._wanted, set()
+                self._sending = True
+            for name in names:
+                _send(name)
+            with self._condition:
+                self._sending = False
+            time.sleep(GATHER_SECONDS)
+
+
+def _send(name: str) -> None:
+    task, arguments = ("mta.report", []) if name == REPORT else ("mta.deliver", [name])
+    queue = "local" if name == REPORT else QUEUES.get(name, "remote")
+    try:
+        current_app.send_task(task, arguments, queue=queue, ignore_result=True, retry=False)
+    except Exception as error:  # the broker's client raises many kinds; none may reach the mail
+        maillog.broker_unreachable(error=str(error))

@@ -1,0 +1,244 @@
+"""The composition root: puts directory, policy, queue, scheduler and transports together.
+
+Everything here is one per process and made on first use, after a worker has forked.
+"""
+
+import atexit
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+
+from mta import intake, maillog
+from mta.directory import Directory
+from mta.ingress.committer import Committer
+from mta.ingress.connections import Connections
+from mta.ingress.gate import PolicyGate
+from mta.ingress.process import Door, tls_context
+from mta.ingress.server import House, Listener
+from mta.ingress.wire import Budget
+from mta.nudge import REPORT, Nudger
+from mta.policy import routing
+from mta.protocol import trace
+from mta.protocol.envelope import Envelope, Source
+from mta.protocol.queue_id import encode_queue_id
+from mta.queue import commit, heartbeat, ids, lease, retention
+from mta.scheduler import reports, runner
+from mta.scheduler.contents import Contents
+from mta.transports import dsn, registry
+from mta.transports.base import DeliveryContext, Transport
+
+log = logging.getLogger(__name__)
+
+# Octets of message content that one ingress process holds at most.
+CONTENT_BUDGET = 512 * 1024 * 1024
+
+_nudger = Nudger()
+_stopping = False
+
+
+def hostname() -> str:
+    """Our own name: banner, EHLO, Received, DSNs."""
+    return str(settings.ENVIRONMENT.hostname)
+
+
+def mail_root() -> Path:
+    return Path(settings.ENVIRONMENT.mail_root)
+
+
+@lru_cache(maxsize=1)
+def directory() -> Directory:
+    return Directory(hostname())
+
+
+@lru_cache(maxsize=1)
+def id_maker() -> ids.IdMaker:
+    return ids.make_id_maker()
+
+
+@lru_cache(maxsize=1)
+def transports() -> tuple[Transport, ...]:
+    """Every transport, in the order in which they are asked to claim an address."""
+    return tuple(registry.by_priority())
+
+
+def route(address: str) -> tuple[str, str] | None:
+    """(transport, next hop) of an address by the policy last refreshed."""
+    return routing.choose(address, transports(), directory())
+
+
+def enqueue(envelope: Envelope, content: bytes, origin: str | None = None) -> str:
+    """Queue a message made on this host and call for its delivery; gives its queue id.
+
+    `content` has CRLF line ends and no Received header yet. With an `origin` that was queued
+    before, that message's queue id is given and nothing is queued. Raises DatabaseError.
+    """
+    message_id = queue_message(envelope, content, origin)
+    nudge()
+    return encode_queue_id(message_id)
+
+
+def queue_message(envelope: Envelope, content: bytes, origin: str | None = None) -> int:
+    """`enqueue` without the nudge, to be part of a caller's transaction; gives the message id."""
+    book = directory()
+    policy = book.refresh()
+    arrival = intake.Arrival(id_maker().next(), timezone.now(), origin)
+    submission = intake.prepare(
+        arrival,
+        envelope,
+        [(recipient, book.resolve(recipient.address)) for recipient in envelope.recipients],
+        _received(envelope, arrival) + content,
+        policy,
+        route,
+        {"session": {"source": envelope.source.value, "auth_user": envelope.auth_user}},
+    )
+    if origin is None:
+        commit.commit([submission])
+    else:
+        try:
+            commit.enqueue(submission)
+        except commit.AlreadyQueued as known:
+            return known.message_id
+    maillog.accepted(
+        queue_id=encode_queue_id(submission.id),
+        client_ip="",
+        helo=envelope.source.value,
+        reverse_path=envelope.reverse_path,
+        recipients=len(submission.recipients),
+        size=len(submission.content),
+    )
+    return submission.id
+
+
+def nudge(names: Iterable[str] | None = None) -> None:
+    """Call runners for these transports, or for all. Never blocks, never raises."""
+    for name in (transport.name for transport in transports()) if names is None else names:
+        _nudger(name)
+
+
+@atexit.register
+def _send_last_nudges() -> None:
+    _nudger.drain(1.0)
+
+
+def stop() -> None:
+    """This worker is asked to end: runners finish the batch at hand."""
+    global _stopping  # noqa: PLW0603
+    _stopping = True
+
+
+def deliver(name: str) -> int:
+    """Run a transport until nothing is due; gives the number of recipients worked on."""
+    return runner.run(registry.get(name), workshop())
+
+
+def send_reports() -> int:
+    """Send every DSN that is due; gives how many."""
+    directory().refresh()
+    limit = directory().settings.dsnlimit
+    sent = reports.send_due(hostname(), limit, dsn.compose, queue_message)
+    if sent:
+        nudge()
+    return sent
+
+
+def tick() -> None:
+    """What beat does every few seconds. It also proves that beat is alive."""
+    heartbeat.beat("beat", pid=0)
+    for recipient_id in lease.reap():
+        maillog.lease_expired(recipient_id=recipient_id)
+    nudge([*(transport.name for transport in transports()), REPORT])
+
+
+def sweep() -> None:
+    """Roll up counts and delete what is older than its retention."""
+    directory().refresh()
+    retention.roll_up()
+    retention.sweep(directory().settings)
+
+
+@lru_cache(maxsize=1)
+def workshop() -> runner.Workshop:
+    """What this process's runners work with."""
+    return runner.Workshop(
+        transports=transports(),
+        directory=directory(),
+        context=_context,
+        nudge=_nudger,
+        reports_due=lambda: _nudger(REPORT),
+        stopping=lambda: _stopping,
+        owner=f"{socket.gethostname()}/{os.getpid()}",
+    )
+
+
+def ingress_doors() -> list[Door]:
+    """The three listeners on the ports of the environment."""
+    environment = settings.ENVIRONMENT
+    return [
+        Door(Listener("smtp"), environment.smtp_port),
+        Door(Listener("submission", auth_required=True), environment.submission_port),
+        Door(Listener("smtps", auth_required=True, implicit_tls=True), environment.smtps_port),
+    ]
+
+
+def ingress_house() -> House:
+    """What the sessions of an ingress process share; the policy is loaded."""
+    directory().refresh()
+    return House(
+        hostname=hostname(),
+        gate=PolicyGate(directory()),
+        committer=Committer(nudge),
+        router=route,
+        ids=id_maker(),
+        budget=Budget(CONTENT_BUDGET),
+        connections=Connections(),
+        tls=_tls(),
+    )
+
+
+def _tls() -> ssl.SSLContext | None:
+    folder = Path(settings.ENVIRONMENT.home, "tls")
+    try:
+        return tls_context(str(folder / "cert.pem"), str(folder / "key.pem"))
+    except (OSError, ssl.SSLError) as error:
+        log.warning("no TLS: the certificate in %s cannot be used: %s", folder, error)
+        return None
+
+
+def _context(contents: Contents, committing: Callable[[Iterable[int]], None]) -> DeliveryContext:
+    times = directory().settings
+    return DeliveryContext(
+        hostname=hostname(),
+        mail_root=mail_root(),
+        content=contents,
+        committing=committing,
+        stopping=lambda: _stopping,
+        dns=settings.ENVIRONMENT.dns,
+        timeouts={
+            "connect": times.esmtptimeoutconnect.total_seconds(),
+            "helo": times.esmtptimeouthelo.total_seconds(),
+            "command": times.esmtptimeout.total_seconds(),
+            "data": times.esmtptimeoutdata.total_seconds(),
+            "quit": times.esmtptimeoutquit.total_seconds(),
+        },
+        quota=directory().quota,
+    )
+
+
+def _received(envelope: Envelope, arrival: intake.Arrival) -> bytes:
+    words = {Source.DSN: "internal", Source.FORWARD: "internal"}
+    return trace.received(
+        helo="",
+        client_ip="",
+        hostname=hostname(),
+        protocol=words.get(envelope.source, "local"),
+        queue_id=encode_queue_id(arrival.id),
+        at=arrival.at,
+        auth_user=envelope.auth_user,
+    )

@@ -1,0 +1,1 @@
+"""Step 5: due recipients become routed, leased batches; what transports report becomes outcomes."""

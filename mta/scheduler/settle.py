@@ -1,0 +1,106 @@
+"""From an outcome to the recipient's new life: pure, so that every case is a line in a test."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mta.models import Attempt, State
+from mta.protocol import status
+from mta.protocol.reply import Reply
+from mta.queue.lease import LeasedRecipient
+from mta.queue.outcomes import Settlement
+from mta.scheduler.backoff import Backoff
+from mta.transports.base import Outcome, Result
+
+_DONE_STATES = {"local": State.DELIVERED, "discard": State.DISCARDED}
+_EXPIRED = Reply(554, status.EXPIRED, "not delivered in time, giving up")
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Settles the outcomes of one batch. `now` is aware UTC."""
+
+    transport: str
+    backoff: Backoff
+    now: datetime
+
+    def settle(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
+        """The new state of the recipient, its next attempt and the report that is due."""
+        if outcome.result is Result.SENT:
+            return self._sent(recipient, outcome)
+        if outcome.result is Result.BOUNCED:
+            return self._finish(recipient, outcome, State.FAILED, _wish(recipient, "FAILURE"))
+        if self.now >= recipient.expires_at:
+            return self._finish(recipient, outcome, State.EXPIRED, _wish(recipient, "FAILURE"))
+        return self._defer(recipient, outcome)
+
+    def _sent(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
+        state = _DONE_STATES.get(self.transport, State.RELAYED)
+        report = ""
+        if "SUCCESS" in recipient.notify:
+            if state is State.DELIVERED:
+                report = "delivered"
+            elif state is State.RELAYED and not outcome.final:
+                report = "relayed"
+        return self._finish(recipient, outcome, state, report)
+
+    def _finish(
+        self, recipient: LeasedRecipient, outcome: Outcome, state: State, report: str
+    ) -> Settlement:
+        reply = str(outcome.reply)
+        if state is State.EXPIRED:
+            reply = f"{_EXPIRED}; the last answer was: {reply}"
+        return self._settlement(recipient, outcome, state, reply, report=report)
+
+    def _defer(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
+        warn = recipient.warn_at is not None and self.now >= recipient.warn_at
+        report = "delayed" if warn and _wish(recipient, "DELAY") else ""
+        return self._settlement(
+            recipient,
+            outcome,
+            State.QUEUED,
+            str(outcome.reply),
+            report=report,
+            warned=warn,
+            next_attempt=self.now + self.backoff.delay(recipient.attempts),
+        )
+
+    def _settlement(
+        self,
+        recipient: LeasedRecipient,
+        outcome: Outcome,
+        state: State,
+        reply: str,
+        *,
+        report: str,
+        warned: bool = False,
+        next_attempt: datetime | None = None,
+    ) -> Settlement:
+        return Settlement(
+            recipient_id=recipient.id,
+            message_id=recipient.message_id,
+            number=recipient.attempts,
+            state=state,
+            result=Attempt.Result(outcome.result.value),
+            reply=reply,
+            next_attempt=next_attempt,
+            report=report,
+            warned=warned,
+            remote=outcome.remote,
+            tls=outcome.tls,
+            command=outcome.command,
+        )
+
+
+def deferred(recipient_id: int, text: str, code: str = status.LOCAL_ERROR) -> Outcome:
+    """What the scheduler says of a recipient that the transport did not report."""
+    return Outcome(recipient_id, Result.DEFERRED, Reply(451, code, text))
+
+
+def bounced(recipient_id: int, reply: Reply) -> Outcome:
+    return Outcome(recipient_id, Result.BOUNCED, reply)
+
+
+def _wish(recipient: LeasedRecipient, kind: str) -> str:
+    """The report due for a failure or delay: by default both are wanted (RFC 3461 4.1)."""
+    wanted = not recipient.notify or kind in recipient.notify.split(",")
+    return {"FAILURE": "failed", "DELAY": "delayed"}[kind] if wanted else ""
