@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# The sender of a report on mail that had none itself; mail from it that fails is dropped.
+DOUBLE_BOUNCE_SENDER = "#@[]"
+
 
 class Source(StrEnum):
     """Where a message came in; `dsn` and `forward` are made inside."""

@@ -1,0 +1,239 @@
+"""An SMTP client for one connection: greeting, EHLO, STARTTLS, transactions, QUIT (RFC 5321).
+
+It writes and reads and keeps to the protocol; what a reply means for a recipient is the
+caller's business. Every method raises an SmtpError when the session cannot go on.
+"""
+
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mta.protocol.reply import Reply
+from mta.protocol.smtp_stream import GarbledReply, PeerGone, SmtpStream
+
+DEFAULT_TIMEOUTS = {"connect": 60.0, "helo": 300.0, "command": 600.0, "data": 300.0, "quit": 10.0}
+
+# Content is allowed its own time on top of the "data" timeout, at this many octets a second.
+MIN_RATE = 4096
+_CHUNK = 256 * 1024
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+class SmtpClient:
+    """One connection. `timeouts` in seconds, by the keys of DEFAULT_TIMEOUTS.
+
+    `offered` maps the extensions of the last EHLO, in upper case, to their arguments. `unfinished`
+    says that MAIL was accepted but no end of DATA came, so that a RSET is due before the next.
+    """
+
+    def __init__(self, stream: SmtpStream, timeouts: Mapping[str, float]) -> None:
+        self.stream = stream
+        self.offered: dict[str, str] = {}
+        self._timeouts = {**DEFAULT_TIMEOUTS, **timeouts}
+        self.unfinished = False
+
+    def greeting(self) -> Reply:
+        return self.stream.read_reply(self._timeouts["helo"])
+
+    def hello(self, hostname: str) -> Reply:
+        """EHLO, and HELO where the peer does not know EHLO. The reply may be negative."""
+        reply = self._command(f"EHLO {hostname}", "helo")
+        self.offered = _extensions(reply) if reply.code == 250 else {}
+        if reply.is_permanent:
+            reply = self._command(f"HELO {hostname}", "helo")
+        return reply
+
+    def start_tls(self, context: ssl.SSLContext, server_name: str) -> Reply:
+        """STARTTLS; after a 220 the stream is encrypted and EHLO must be said again.
+
+        Raises TlsFailed when the handshake fails.
+        """
+        reply = self._command("STARTTLS", "helo")
+        if reply.code == 220:
+            self.offered = {}
+            self.stream.start_tls(context, server_name, self._timeouts["helo"])
+        return reply
+
+    def transaction(self, mail: str, recipients: Sequence[str]) -> "Transaction":
+        """Begin a transaction; `mail` and `recipients` are whole commands."""
+        if self.unfinished:
+            reply = self._command("RSET", "command")
+            if not 200 <= reply.code < 300:
+                raise PeerGone("the peer refused RSET")
+            self.unfinished = False
+        return Transaction(self, mail, recipients)
+
+    def exchange(self, commands: Sequence[str]) -> Iterator[Reply]:
+        """The reply to each command: all sent at once to a peer with PIPELINING, else in turn.
+
+        Without PIPELINING the caller may stop early; with it every reply must be read.
+        """
+        if self.pipelining:
+            self._write(commands)
+        for command in commands:
+            if not self.pipelining:
+                self._write([command])
+            reply = self.stream.read_reply(self._timeouts["command"])
+            if reply.code // 100 == 3 and command != "DATA":
+                raise GarbledReply(f"the peer answered with {reply.code} out of place")
+            yield reply
+
+    @property
+    def pipelining(self) -> bool:
+        return "PIPELINING" in self.offered
+
+    def send_content(self, content: bytes, before_last: Callable[[], None]) -> Reply:
+        """The content and the final dot. `before_last` is called before the write that ends it."""
+        allowance = self._timeouts["data"] + len(content) / MIN_RATE
+        chunks = wire_chunks(content)
+        waiting = next(chunks)
+        for chunk in chunks:
+            self.stream.write(waiting, allowance)
+            waiting = chunk
+        before_last()
+        self.stream.write(waiting, allowance)
+        self.unfinished = False
+        reply = self.stream.read_reply(self._timeouts["command"])
+        if reply.code // 100 == 3:
+            raise GarbledReply(f"the peer answered the final dot with {reply.code}")
+        return reply
+
+    def send_nothing(self) -> None:
+        """End a DATA that no recipient is left for; the reply does not matter."""
+        self.stream.write(b".\r\n", self._timeouts["data"])
+        self.unfinished = False
+        self.stream.read_reply(self._timeouts["command"])
+
+    def quit(self) -> None:
+        """Part politely, but do not insist; the connection is closed in any case."""
+        try:
+            self._command("QUIT", "quit")
+        except (PeerGone, GarbledReply):
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def _command(self, line: str, timeout: str) -> Reply:
+        self.stream.write(f"{line}\r\n".encode(), self._timeouts[timeout])
+        return self.stream.read_reply(self._timeouts[timeout])
+
+    def _write(self, commands: Sequence[str]) -> None:
+        if any("\r" in command or "\n" in command for command in commands):
+            raise ValueError("an SMTP command cannot hold a line end")
+        lines = "".join(f"{command}\r\n" for command in commands)
+        self.stream.write(lines.encode("utf-8", "surrogateescape"), self._timeouts["command"])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the peer said about the recipient number `index`, and to which command."""
+
+    index: int
+    command: str
+    reply: Reply
+
+
+class Transaction:
+    """One MAIL up to the end of DATA. Use `answers` to its end, then `content`.
+
+    With PIPELINING the commands MAIL, RCPT and DATA leave in one write (RFC 2920).
+    """
+
+    def __init__(self, client: SmtpClient, mail: str, recipients: Sequence[str]) -> None:
+        self._client = client
+        self._mail = mail
+        self._recipients = recipients
+        self._early_data: Reply | None = None
+        self.accepted: list[int] = []
+
+    def answers(self) -> Iterator[Answer]:
+        """One answer for each recipient, as it comes; a refused MAIL answers for all of them."""
+        pipelining = self._client.pipelining
+        commands = [self._mail, *self._recipients]
+        replies = self._client.exchange([*commands, "DATA"] if pipelining else commands)
+        mail = next(replies)
+        if mail.is_positive:
+            self._client.unfinished = True
+            yield from self._answers_to_rcpt(replies)
+        else:
+            yield from (Answer(i, self._mail, mail) for i in range(len(self._recipients)))
+            if pipelining:
+                for _ in self._recipients:
+                    next(replies)
+        if pipelining:
+            self._early_data = next(replies)
+            if not self.accepted and self._early_data.code == 354:
+                self._client.send_nothing()
+
+    def _answers_to_rcpt(self, replies: Iterator[Reply]) -> Iterator[Answer]:
+        for index, command in enumerate(self._recipients):
+            reply = next(replies)
+            if reply.is_positive:
+                self.accepted.append(index)
+            yield Answer(index, command, reply)
+
+    def content(self, content: bytes, before_final_dot: Callable[[], None]) -> Reply:
+        """Send the content to the accepted recipients; the reply holds for all of them.
+
+        It is the reply to DATA itself when that is negative.
+        """
+        go_ahead = self._early_data or next(self._client.exchange(["DATA"]))
+        if go_ahead.code == 354:
+            return self._client.send_content(content, before_final_dot)
+        if go_ahead.is_positive:
+            raise GarbledReply(f"the peer answered DATA with {go_ahead.code}")
+        return go_ahead
+
+
+def wire_chunks(content: bytes) -> Iterator[bytes]:
+    """The content as it goes out after 354, in large pieces, the final dot in the last one.
+
+    Every line end becomes CRLF before a dot is doubled, so that no peer, however it reads bare
+    CR or LF, can see an end of the data inside (RFC 5321 4.5.2, 2.3.8).
+    """
+    fresh_line = True
+    start = 0
+    waiting = b""
+    while start < len(content):
+        end = min(start + _CHUNK, len(content))
+        if content[end - 1 : end + 1] == b"\r\n":
+            end += 1
+        if waiting:
+            yield waiting
+        lines = _with_crlf(content[start:end])
+        waiting = lines.replace(b"\r\n.", b"\r\n..")
+        if fresh_line and lines.startswith(b"."):
+            waiting = b"." + waiting
+        fresh_line = lines.endswith(b"\r\n")
+        start = end
+    yield waiting + (b".\r\n" if fresh_line else b"\r\n.\r\n")
+
+
+def _with_crlf(piece: bytes) -> bytes:
+    pairs = piece.count(b"\r\n")
+    if piece.count(b"\n") == pairs and piece.count(b"\r") == pairs:
+        return piece
+    return _LINE_END.sub(b"\r\n", piece)
+
+
+@lru_cache(maxsize=1)
+def unverified_tls() -> ssl.SSLContext:
+    """TLS against listeners only: on port 25 names in certificates prove nothing (RFC 7435)."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _extensions(reply: Reply) -> dict[str, str]:
+    """The EHLO keywords with their arguments; "AUTH=LOGIN" of old servers counts as AUTH."""
+    offered: dict[str, str] = {}
+    for line in reply.text.split("\n")[1:]:
+        keyword, _, argument = line.replace("=", " ", 1).partition(" ")
+        offered[keyword.upper()] = argument.strip()
+    return offered

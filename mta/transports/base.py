@@ -1,0 +1,130 @@
+"""Step 6, the contract between the scheduler and a transport.
+
+A transport gets one frozen `DeliveryRequest` and yields one `Outcome` per recipient as each
+becomes known. What it does not report is deferred 4.3.0 by the scheduler; an exception defers
+what is left. Silence is never success.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from mta.protocol.reply import Reply
+
+
+class Result(StrEnum):
+    """The only three ways to report on a recipient."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRecipient:
+    """A recipient row as a transport sees it. `attempt` counts from 1 and includes this one."""
+
+    id: int
+    address: str
+    original_recipient: str = ""
+    notify: str = ""
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message with those of its recipients that this request is for.
+
+    `created_at` is in seconds since the epoch; `size` is that of the content in octets.
+    """
+
+    id: int
+    queue_id: str
+    reverse_path: str
+    size: int
+    created_at: float
+    recipients: tuple[QueuedRecipient, ...]
+    ret: str = ""
+    envid: str = ""
+    smtputf8: bool = False
+    eight_bit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRequest:
+    """What one task delivers: messages that share a transport and a next hop.
+
+    `nexthop` is the transport's own word: "" for local, a `policy.routing` nexthop for esmtp.
+    """
+
+    transport: str
+    nexthop: str
+    messages: tuple[QueuedMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result for one recipient.
+
+    `reply` is the peer's reply or one made here, with an enhanced status. `remote` names the
+    peer for the timeline and the DSN ("mx.example.org [192.0.2.1]"), "" for a local delivery.
+    `final` is false when the message was handed to a peer that will not send DSNs, so that we
+    report it as "relayed" (RFC 3461 5.2.2). `command` is what the peer answered, for the DSN.
+    """
+
+    recipient_id: int
+    result: Result
+    reply: Reply
+    remote: str = ""
+    tls: str = ""
+    command: str = ""
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """What a transport may use of the appliance. Times are in seconds.
+
+    `content(message_id)` gives the stored message with CRLF line ends; the last few are cached.
+    `committing(recipient_ids)` must be called right before the step after which the peer may
+    have the message (the final dot), so that a crash beyond it shows as *uncertain*.
+    `stopping()` turns true when the worker is asked to end: finish the transaction at hand.
+    """
+
+    hostname: str
+    mail_root: Path
+    content: Callable[[int], bytes]
+    committing: Callable[[Iterable[int]], None] = lambda recipient_ids: None
+    stopping: Callable[[], bool] = lambda: False
+    dns: str = ""
+    timeouts: dict[str, float] = field(default_factory=dict)
+    quota: Callable[[str], int] = lambda address: 0
+
+
+class AddressBook(Protocol):
+    """The questions `claim` may ask; `mta.directory` answers them."""
+
+    def is_mailbox(self, address: str) -> bool: ...
+
+    def nexthop(self, address: str) -> str: ...
+
+
+class Transport(Protocol):
+    """A delivery method: one file, one class, found by name in the registry.
+
+    `priority` orders the transports when an address is claimed, lower first. `limit` is how many
+    requests one next hop may have under way at once (0: no limit); `batch` how many recipients
+    one request holds.
+    """
+
+    name: str
+    priority: int
+    limit: int
+    batch: int
+
+    def claim(self, address: str, book: AddressBook) -> str | None:
+        """The next hop when this transport takes the address, else None."""
+
+    def deliver(self, request: DeliveryRequest, context: DeliveryContext) -> Iterator[Outcome]: ...

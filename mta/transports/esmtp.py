@@ -1,0 +1,115 @@
+"""The esmtp transport: mail for other hosts, found by MX or named by a route (step 6).
+
+One request is one session as long as the peer plays along. All that goes wrong on the network
+is an outcome; exceptions are for faults of our own.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from mta.protocol import status
+from mta.protocol.dns_resolver import DnsResolver
+from mta.protocol.mx import MxError, MxHost, is_local_address, is_never_local, resolve
+from mta.protocol.reply import Reply
+from mta.transports.base import (
+    AddressBook,
+    DeliveryContext,
+    DeliveryRequest,
+    Outcome,
+    QueuedMessage,
+    Result,
+)
+from mta.transports.esmtp_connect import (
+    Connector,
+    Nexthop,
+    Refused,
+    Unreachable,
+    parse_nexthop,
+    targets_of,
+)
+from mta.transports.esmtp_session import Session, with_status
+
+MX_PORT = 25
+
+# A peer may close after each message, but not before the first one time and again.
+_MAX_FRUITLESS = 2
+_LOOPBACK = (MxHost("localhost", ("127.0.0.1", "::1"), -1),)
+
+
+class Esmtp:
+    """`mx_port` and `is_local` are for tests, which have neither port 25 nor foreign addresses."""
+
+    name = "esmtp"
+    priority = 50
+    limit = 4
+    batch = 100
+
+    def __init__(
+        self, mx_port: int = MX_PORT, is_local: Callable[[str], bool] = is_local_address
+    ) -> None:
+        self._mx_port = mx_port
+        self._is_local = is_local
+
+    def claim(self, address: str, book: AddressBook) -> str | None:
+        nexthop = book.nexthop(address)
+        return nexthop if nexthop.startswith(("mx:", "relay:")) else None
+
+    def deliver(self, request: DeliveryRequest, context: DeliveryContext) -> Iterator[Outcome]:
+        """Raises ValueError for a next hop that `policy.routing` cannot have written."""
+        nexthop = parse_nexthop(request.nexthop, self._mx_port)
+        waiting = deque(message for message in request.messages if message.recipients)
+        try:
+            targets = targets_of(self._hosts(nexthop, context))
+        except MxError as error:
+            yield from _same_for_all(waiting, Reply(error.code, error.status, str(error)))
+            return
+        connector = Connector(targets, nexthop, context)
+        fruitless = 0
+        while waiting and fruitless < _MAX_FRUITLESS and not context.stopping():
+            try:
+                session = Session(connector.connect(), context)
+            except Refused as error:
+                yield from _same_for_all(waiting, error.reply, error.remote, error.command)
+                return
+            except Unreachable as error:
+                reply = Reply(error.cause.code, error.cause.status, str(error))
+                yield from _same_for_all(waiting, reply, error.remote)
+                return
+            yield from _use(session, waiting, context)
+            fruitless = 0 if session.fruitful else fruitless + 1
+        if not context.stopping():
+            lost = Reply(451, status.BAD_CONNECTION, "the peer keeps breaking the connection")
+            yield from _same_for_all(waiting, lost)
+
+    def _hosts(self, nexthop: Nexthop, context: DeliveryContext) -> Sequence[MxHost]:
+        """Raises MxError. A relay is the administrator's word and may be on this machine."""
+        if nexthop.relay and nexthop.host == "localhost":
+            return _LOOPBACK
+        ourselves = frozenset() if nexthop.relay else frozenset({context.hostname.lower()})
+        is_local = is_never_local if nexthop.relay else self._is_local
+        resolver = DnsResolver(context.dns)
+        return resolve(nexthop.host, resolver, ourselves=ourselves, is_local=is_local)
+
+
+def _use(
+    session: Session, waiting: deque[QueuedMessage], context: DeliveryContext
+) -> Iterator[Outcome]:
+    """Send what waits over one session until it is over; what it did not try waits again."""
+    try:
+        while waiting and session.open and not context.stopping():
+            yield from session.deliver(waiting.popleft())
+            if session.unsent is not None:
+                waiting.appendleft(session.unsent)
+    except BaseException:
+        session.close()
+        raise
+    session.end()
+
+
+def _same_for_all(
+    messages: Iterable[QueuedMessage], reply: Reply, remote: str = "", command: str = ""
+) -> Iterator[Outcome]:
+    result = Result.BOUNCED if reply.is_permanent else Result.DEFERRED
+    for message in messages:
+        for recipient in message.recipients:
+            yield Outcome(recipient.id, result, with_status(reply), remote=remote, command=command)

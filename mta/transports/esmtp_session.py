@@ -1,0 +1,262 @@
+"""Step 6, ESMTP: what an open session does with a message.
+
+One message may take several transactions: when it has very many recipients, when the peer takes
+only a few at a time, and when some of them want no report and the peer knows no DSN.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mta.protocol import status
+from mta.protocol.reply import Reply
+from mta.protocol.seven_bit import CannotConvert, to_seven_bit
+from mta.protocol.smtp_client import Answer, Transaction
+from mta.protocol.smtp_commands import mail_command, rcpt_command
+from mta.protocol.smtp_stream import SmtpError
+from mta.transports.base import DeliveryContext, Outcome, QueuedMessage, QueuedRecipient, Result
+from mta.transports.esmtp_connect import Connection
+
+# Every server takes at least this many (RFC 5321 4.5.3.1.8).
+MAX_RECIPIENTS = 100
+_KEPT_REPLY_LINES = 10
+_RESULTS = {2: Result.SENT, 4: Result.DEFERRED, 5: Result.BOUNCED}
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The recipients of one transaction, and the reverse-path it uses."""
+
+    reverse_path: str
+    recipients: Sequence[QueuedRecipient]
+
+
+class Session:
+    """An open connection and the outcomes it gives.
+
+    `open` turns false when the peer is gone or said 421. `fruitful` says that the peer answered
+    at least one transaction. `unsent` then holds recipients of the last message that no
+    transaction was tried for, so that another connection may take them.
+    """
+
+    def __init__(self, connection: Connection, context: DeliveryContext) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._context = context
+        self.open = True
+        self.fruitful = False
+        self.unsent: QueuedMessage | None = None
+
+    def deliver(self, message: QueuedMessage) -> Iterator[Outcome]:
+        """One outcome for each recipient, except for those left in `unsent`."""
+        content = self._context.content(message.id)
+        refused, ready = self._sort_out(message, content)
+        yield from refused
+        if ready:
+            try:
+                content = self._transmissible(content)
+            except CannotConvert as error:
+                reply = Reply(554, status.NO_8BIT, f"the peer takes no 8-bit mail: {error}")
+                yield from (self._outcome(recipient, reply) for recipient in ready)
+                return
+        batches = deque(self._batches(message, ready))
+        while batches and self.open:
+            batch = batches.popleft()
+            later = yield from self._transaction(message, batch, content)
+            if later:
+                batches.appendleft(_Batch(batch.reverse_path, later))
+        left = tuple(recipient for batch in batches for recipient in batch.recipients)
+        self.unsent = replace(message, recipients=left) if left else None
+
+    def end(self) -> None:
+        if self.open:
+            self._client.quit()
+        else:
+            self._client.close()
+
+    def close(self) -> None:
+        """Drop the connection at once; content that is under way is not complete then."""
+        self.open = False
+        self._client.close()
+
+    def _sort_out(
+        self, message: QueuedMessage, content: bytes
+    ) -> tuple[list[Outcome], list[QueuedRecipient]]:
+        """Bounces for recipients that this peer cannot understand, and the other recipients."""
+        if "SMTPUTF8" in self._client.offered:
+            return [], list(message.recipients)
+        reply = Reply(553, status.NEEDS_SMTPUTF8, "the peer does not support SMTPUTF8")
+        whole = _message_needs_smtputf8(message, content)
+        outcomes: list[Outcome] = []
+        ready: list[QueuedRecipient] = []
+        for recipient in message.recipients:
+            if whole or not recipient.address.isascii():
+                outcomes.append(self._outcome(recipient, reply))
+            else:
+                ready.append(recipient)
+        return outcomes, ready
+
+    def _transmissible(self, content: bytes) -> bytes:
+        return content if "8BITMIME" in self._client.offered else to_seven_bit(content)
+
+    def _batches(
+        self, message: QueuedMessage, recipients: Sequence[QueuedRecipient]
+    ) -> Iterator[_Batch]:
+        """Transactions to make. A peer without DSN would report to a sender who asked for
+        NOTIFY=NEVER; for it such recipients go without a reverse-path, as Courier does."""
+        silent = [] if "DSN" in self._client.offered else [r for r in recipients if _is_silent(r)]
+        others = [r for r in recipients if r not in silent]
+        for reverse_path, group in ((message.reverse_path, others), ("", silent)):
+            for start in range(0, len(group), MAX_RECIPIENTS):
+                yield _Batch(reverse_path, group[start : start + MAX_RECIPIENTS])
+
+    def _transaction(
+        self, message: QueuedMessage, batch: _Batch, content: bytes
+    ) -> Generator[Outcome, None, list[QueuedRecipient]]:
+        """Outcomes of one transaction; returns the recipients that another one must take."""
+        ledger = _Ledger(batch.recipients)
+        try:
+            transaction = self._client.transaction(*self._commands(message, batch, content))
+            for answer in transaction.answers():
+                ledger.command = answer.command
+                yield from self._on_answer(answer, transaction, ledger)
+            if transaction.accepted:
+                yield from self._on_content(content, transaction, ledger)
+        except SmtpError as error:
+            self.close()
+            if self.fruitful and not ledger.begun:
+                return ledger.later + ledger.open_recipients()
+            yield from self._lost(error, ledger)
+        return ledger.later
+
+    def _commands(
+        self, message: QueuedMessage, batch: _Batch, content: bytes
+    ) -> tuple[str, list[str]]:
+        offered = self._client.offered
+        utf8 = _message_needs_smtputf8(message, content) or not all(
+            recipient.address.isascii() for recipient in batch.recipients
+        )
+        mail = mail_command(
+            batch.reverse_path,
+            offered,
+            size=len(content),
+            eight_bit=not content.isascii(),
+            smtputf8=utf8,
+            ret=message.ret,
+            envid=message.envid,
+        )
+        return mail, [
+            rcpt_command(
+                recipient.address,
+                offered,
+                notify=recipient.notify,
+                original_recipient=recipient.original_recipient,
+            )
+            for recipient in batch.recipients
+        ]
+
+    def _on_answer(
+        self, answer: Answer, transaction: Transaction, ledger: "_Ledger"
+    ) -> Iterator[Outcome]:
+        """What the reply to RCPT, or a refused MAIL, means for one recipient."""
+        recipient = ledger.recipients[answer.index]
+        closing = answer.reply.code == 421
+        if closing:
+            self.open = False
+        before_all = answer.command.startswith("MAIL")
+        if closing and before_all and self.fruitful:
+            ledger.postpone(recipient)
+            return
+        ledger.begun = True
+        if answer.reply.is_positive:
+            return
+        self.fruitful = self.fruitful or not closing
+        if transaction.accepted and _is_too_many(answer.reply):
+            ledger.postpone(recipient)
+            return
+        ledger.report(recipient)
+        yield self._outcome(recipient, answer.reply, answer.command)
+
+    def _on_content(
+        self, content: bytes, transaction: Transaction, ledger: "_Ledger"
+    ) -> Iterator[Outcome]:
+        accepted = [ledger.recipients[index] for index in transaction.accepted]
+        ledger.command = "DATA"
+
+        def commit() -> None:
+            self._context.committing([recipient.id for recipient in accepted])
+            ledger.uncertain = True
+
+        reply = transaction.content(content, commit)
+        self.fruitful = True
+        if reply.code == 421:
+            self.open = False
+        for recipient in accepted:
+            ledger.report(recipient)
+            yield self._outcome(recipient, reply, "DATA")
+
+    def _lost(self, error: SmtpError, ledger: "_Ledger") -> Iterator[Outcome]:
+        text = f"{error} (after the final dot)" if ledger.uncertain else str(error)
+        reply = Reply(error.code, error.status, text)
+        for recipient in ledger.open_recipients():
+            yield self._outcome(recipient, reply, ledger.command)
+
+    def _outcome(self, recipient: QueuedRecipient, reply: Reply, command: str = "") -> Outcome:
+        result = _RESULTS[reply.code // 100]
+        return Outcome(
+            recipient.id,
+            result,
+            with_status(reply),
+            remote=self._connection.remote,
+            tls=self._connection.tls,
+            command=command,
+            final=result is not Result.SENT or "DSN" in self._client.offered,
+        )
+
+
+class _Ledger:
+    """Which recipients of a transaction still wait for their result, and how far it went."""
+
+    def __init__(self, recipients: Sequence[QueuedRecipient]) -> None:
+        self.recipients = recipients
+        self.command = "MAIL"
+        self.begun = False
+        self.uncertain = False
+        self.later: list[QueuedRecipient] = []
+        self._open = {recipient.id: recipient for recipient in recipients}
+
+    def report(self, recipient: QueuedRecipient) -> None:
+        del self._open[recipient.id]
+
+    def postpone(self, recipient: QueuedRecipient) -> None:
+        """For a transaction of its own, after this one."""
+        del self._open[recipient.id]
+        self.later.append(recipient)
+
+    def open_recipients(self) -> list[QueuedRecipient]:
+        return list(self._open.values())
+
+
+def with_status(reply: Reply) -> Reply:
+    """The reply for the record: with an enhanced status in any case, and not endless."""
+    lines = reply.text.split("\n")[:_KEPT_REPLY_LINES]
+    return Reply(reply.code, reply.status or f"{reply.code // 100}.0.0", "\n".join(lines))
+
+
+def _is_silent(recipient: QueuedRecipient) -> bool:
+    return recipient.notify == "NEVER"
+
+
+def _is_too_many(reply: Reply) -> bool:
+    """452 also says "out of space"; the enhanced status tells, where there is one."""
+    return reply.code == 452 and reply.status in ("", status.TOO_MANY_RECIPIENTS)
+
+
+def _message_needs_smtputf8(message: QueuedMessage, content: bytes) -> bool:
+    """For its reverse-path or its header; an internationalised recipient is a need of its own."""
+    if not message.reverse_path.isascii():
+        return True
+    if not message.smtputf8 or content.isascii():
+        return False
+    header, _, _ = content.partition(b"\r\n\r\n")
+    return not header.isascii()

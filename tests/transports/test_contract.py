@@ -1,0 +1,56 @@
+"""Every registered transport keeps the contract."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from mta.transports import registry
+from mta.transports.base import DeliveryRequest
+from tests.transports.contract import Book, check_settings, check_transport, context
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A loopback port that is bound and does not listen: connections are refused."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+def nexthop_for(name: str, port: int) -> str:
+    return f"relay:[127.0.0.1]:{port}" if name == "esmtp" else ""
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_reports_once_on_every_recipient(name, tmp_path, closed_port):
+    check_transport(registry.get(name), nexthop_for(name, closed_port), context(tmp_path))
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_nothing_to_deliver_is_no_outcome(name, tmp_path, closed_port):
+    request = DeliveryRequest(name, nexthop_for(name, closed_port), ())
+    assert list(registry.get(name).deliver(request, context(tmp_path))) == []
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_settings_make_sense(name):
+    check_settings(registry.get(name))
+
+
+def test_each_address_has_one_taker():
+    book = Book(
+        mailboxes=["ann@example.com"],
+        nexthops={"x@example.org": "relay:[127.0.0.1]:25", "trap@example.net": "discard:"},
+    )
+
+    def taker(address: str) -> tuple[str, str] | None:
+        for transport in registry.by_priority():
+            nexthop = transport.claim(address, book)
+            if nexthop is not None:
+                return transport.name, nexthop
+        return None
+
+    assert taker("ann@example.com") == ("local", "")
+    assert taker("trap@example.net") == ("discard", "discard:")
+    assert taker("x@example.org") == ("esmtp", "relay:[127.0.0.1]:25")
