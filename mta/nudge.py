@@ -16,7 +16,7 @@ from mta import maillog
 log = logging.getLogger(__name__)
 
 # At most one nudge of a kind in this time: a runner that is awake finds later work by itself.
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 QUEUES = {"local": "local", "discard": "local"}
 REPORT = "report"
 

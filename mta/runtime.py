@@ -20,8 +20,8 @@ from mta.directory import Directory
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
+from mta.ingress.house import House, Listener
 from mta.ingress.process import Door, tls_context
-from mta.ingress.server import House, Listener
 from mta.ingress.wire import Budget
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing

@@ -13,7 +13,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mta.ingress.server import House, Listener, Session
+from mta.ingress.house import House, Listener
+from mta.ingress.server import Connection
+from mta.ingress.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +50,14 @@ async def serve(house: House, doors: Sequence[Door]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    sessions: set[Session] = set()
+    sessions: set[Connection] = set()
     servers = [await _open(house, door, sessions) for door in doors if _can_open(house, door)]
     log.info("ingress is ready on ports %s", ", ".join(str(door.port) for door in doors))
     await stop.wait()
     await _end(house, servers, sessions)
 
 
-async def _open(house: House, door: Door, sessions: set[Session]) -> asyncio.Server:
+async def _open(house: House, door: Door, sessions: set[Connection]) -> asyncio.Server:
     return await asyncio.get_running_loop().create_server(
         lambda: Session(house, door.listener, sessions),
         sock=_socket(door.port),
@@ -84,7 +86,7 @@ def _socket(port: int) -> socket.socket:
     return sock
 
 
-async def _end(house: House, servers: Sequence[asyncio.Server], sessions: set[Session]) -> None:
+async def _end(house: House, servers: Sequence[asyncio.Server], sessions: set[Connection]) -> None:
     """No new sessions; transactions under way may finish, idle clients hear 421."""
     house.stopping = True
     for server in servers:

@@ -25,7 +25,8 @@ BAD_HELO = Reply(501, status.BAD_PARAMETERS, "a host name or address literal is 
 MAIL_SYNTAX = Reply(501, status.BAD_PARAMETERS, "syntax: MAIL FROM:<address>")
 RCPT_SYNTAX = Reply(501, status.BAD_PARAMETERS, "syntax: RCPT TO:<address>")
 NULL_RECIPIENT = Reply(501, status.BAD_ADDRESS_SYNTAX, "the null address cannot receive mail")
-NOT_ASCII = Reply(501, status.SYNTAX_ERROR, "the command is not valid UTF-8")
+NEEDS_SMTPUTF8 = Reply(553, status.NEEDS_SMTPUTF8, "SMTPUTF8 is required")
+NOT_UTF8 = Reply(501, status.SYNTAX_ERROR, "the command is not valid UTF-8")
 
 ALREADY_AUTHENTICATED = Reply(503, status.BAD_COMMAND, "already authenticated")
 AUTH_UNKNOWN = Reply(504, status.BAD_PARAMETERS, "mechanism not supported")

@@ -13,7 +13,6 @@ from mta import intake
 from mta.policy.decision import Decision
 from mta.policy.facts import ContentFacts, Facts, MailFacts, Policy, Resolution, SessionFacts
 from mta.protocol import headers, trace
-from mta.protocol.address import parse
 from mta.protocol.envelope import Envelope, Recipient, Source
 from mta.protocol.parameters import MailParameters
 from mta.protocol.queue_id import encode_queue_id
@@ -176,16 +175,6 @@ def refusal_record(
         ],
         session=describe(session),
     )
-
-
-def recipient_address(path: str, hostname: str) -> str:
-    """The address of RCPT in normal form; a lone postmaster is ours (RFC 5321 4.1.1.3).
-
-    Raises AddressError.
-    """
-    if path.lower() == "postmaster":
-        return f"postmaster@{hostname}"
-    return parse(path)
 
 
 def _longest_line(content: bytes) -> int:

@@ -1,17 +1,18 @@
 """Step 4, the seam: messages become durable here, and only then is anybody told so.
 
-A batch of messages with their recipients, contents and first events goes in by COPY in one
-transaction with synchronous_commit on. When `commit` returns, they are on disk; when it raises,
-none of them is.
+A batch of messages with their recipients, contents and first events goes in by one statement,
+with synchronous_commit on. When `commit` returns, they are on disk; when it raises, none of
+them is. (Inside a caller's transaction that holds once the caller has committed.)
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from django.db import DatabaseError, OperationalError, connection, transaction
-from psycopg.types.json import Jsonb
 
 from mta.models import Message, State
 from mta.protocol.envelope import Envelope
@@ -81,16 +82,10 @@ class AlreadyQueued(Exception):
 
 
 def commit(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord] = ()) -> None:
-    """Make all of it durable in one transaction. Raises DatabaseError; then nothing is stored."""
-    with transaction.atomic():
-        if submissions:
-            _copy_messages(submissions)
-            _copy_contents(submissions)
-            _copy_recipients(submissions)
-            _copy_events(submissions)
-        if refusals:
-            _copy_refusals(refusals)
-        _tally(submissions, refusals)
+    """Make all of it durable at once. Raises DatabaseError; then nothing is stored."""
+    if submissions or refusals:
+        with connection.wrap_database_errors:
+            _insert(submissions, refusals)
 
 
 def commit_each(
@@ -148,15 +143,81 @@ def _commit_refusal(refusal: RefusalRecord) -> None:
         return
 
 
-def _copy_messages(submissions: Sequence[Submission]) -> None:
-    _copy(
-        "mta_message (id, created_at, finished_at, pending, reverse_path, source, auth_user,"
-        " client_ip, helo, ret, envid, smtputf8, eight_bit, size, header_message_id, subject,"
-        " origin, policy_version)",
-        "int8 timestamptz timestamptz int4 text varchar text text text varchar text bool bool int8"
-        " text text text int8",
-        (_message_row(submission) for submission in submissions),
+def _insert(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]) -> None:
+    """One statement: the process and the database exchange one round trip for a whole batch.
+
+    psycopg's own cursor binds the columns as binary arrays and keeps the statement prepared.
+    """
+    now = submissions[0].at if submissions else refusals[0].at
+    messages = _columns((_message_row(each) for each in submissions), 18)
+    recipients = _columns(
+        (_recipient_row(each, row) for each in submissions for row in each.recipients), 13
     )
+    refused = _columns((_refusal_row(each) for each in refusals), 14)
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(
+            _INSERT,
+            [
+                *messages,
+                messages[0],
+                messages[1],
+                [each.content for each in submissions],
+                [json.dumps(each.accepted) for each in submissions],
+                *recipients,
+                *refused,
+                now,
+                len(submissions),
+                len(refusals),
+            ],
+            prepare=True,
+        )
+
+
+_INSERT = """
+WITH message AS (
+    INSERT INTO mta_message (id, created_at, finished_at, pending, reverse_path, source,
+        auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, size, header_message_id,
+        subject, origin, policy_version)
+    SELECT * FROM unnest(%s::int8[], %s::timestamptz[], %s::timestamptz[], %s::int4[],
+        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+        %s::bool[], %s::bool[], %s::int8[], %s::text[], %s::text[], %s::text[], %s::int8[])
+), numbered AS (
+    SELECT * FROM unnest(%s::int8[], %s::timestamptz[], %s::bytea[], %s::text[])
+        AS t(id, at, data, accepted)
+), content AS (
+    INSERT INTO mta_content (message_id, data) SELECT id, data FROM numbered
+), event AS (
+    INSERT INTO mta_event (at, message_id, kind, data)
+    SELECT at, id, 'accepted', accepted::jsonb FROM numbered
+), recipient AS (
+    INSERT INTO mta_recipient (message_id, address, original_recipient, notify, state, transport,
+        nexthop, next_attempt, expires_at, warn_at, last_reply, report, finished_at, attempts,
+        last_remote, last_command)
+    SELECT *, 0, '', '' FROM unnest(%s::int8[], %s::text[], %s::text[], %s::text[], %s::text[],
+        %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
+        %s::text[], %s::text[], %s::timestamptz[])
+), refusal AS (
+    INSERT INTO mta_refusal (at, stage, client_ip, helo, auth_user, reverse_path, recipient, code,
+        status, text, rule, policy_version, trace, session)
+    SELECT at, stage, client_ip, helo, auth_user, reverse_path, recipient, code, status, text,
+        rule, version, trace::jsonb, session::jsonb
+    FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+        %s::text[], %s::int4[], %s::text[], %s::text[], %s::text[], %s::int8[], %s::text[],
+        %s::text[])
+        AS t(at, stage, client_ip, helo, auth_user, reverse_path, recipient, code, status, text,
+             rule, version, trace, session)
+)
+INSERT INTO mta_tally (at, kind, count)
+SELECT %s::timestamptz, kind, count
+FROM (VALUES ('accepted', %s::int8), ('refused', %s::int8)) AS t(kind, count) WHERE count > 0
+"""
+
+
+def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    """Rows turned into `count` columns, also when there are no rows."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(count)]
 
 
 def _message_row(submission: Submission) -> tuple[Any, ...]:
@@ -184,29 +245,6 @@ def _message_row(submission: Submission) -> tuple[Any, ...]:
     )
 
 
-def _copy_contents(submissions: Sequence[Submission]) -> None:
-    _copy(
-        "mta_content (message_id, data)",
-        "int8 bytea",
-        ((submission.id, submission.content) for submission in submissions),
-    )
-
-
-def _copy_recipients(submissions: Sequence[Submission]) -> None:
-    _copy(
-        "mta_recipient (message_id, address, original_recipient, notify, state, transport,"
-        " nexthop, attempts, next_attempt, expires_at, warn_at, last_reply, last_remote,"
-        " last_command, report, finished_at)",
-        "int8 text text varchar varchar varchar text int4 timestamptz timestamptz timestamptz"
-        " text text text varchar timestamptz",
-        (
-            _recipient_row(submission, recipient)
-            for submission in submissions
-            for recipient in submission.recipients
-        ),
-    )
-
-
 def _recipient_row(submission: Submission, recipient: RoutedRecipient) -> tuple[Any, ...]:
     return (
         submission.id,
@@ -216,73 +254,33 @@ def _recipient_row(submission: Submission, recipient: RoutedRecipient) -> tuple[
         recipient.state.value,
         recipient.transport,
         recipient.nexthop,
-        0,
         recipient.next_attempt,
         recipient.expires_at,
         recipient.warn_at,
         recipient.last_reply,
-        "",
-        "",
         recipient.report,
         None if recipient.state == State.QUEUED else submission.at,
     )
 
 
-def _copy_events(submissions: Sequence[Submission]) -> None:
-    _copy(
-        "mta_event (at, message_id, kind, data)",
-        "timestamptz int8 varchar jsonb",
-        (
-            (submission.at, submission.id, "accepted", Jsonb(submission.accepted))
-            for submission in submissions
-        ),
+def _refusal_row(refusal: RefusalRecord) -> tuple[Any, ...]:
+    reverse_path = refusal.reverse_path
+    return (
+        refusal.at,
+        refusal.stage,
+        refusal.client_ip,
+        storable(refusal.helo),
+        storable(refusal.auth_user),
+        None if reverse_path is None else storable(reverse_path),
+        storable(refusal.recipient),
+        refusal.code,
+        refusal.status,
+        storable(refusal.text),
+        refusal.rule,
+        refusal.policy_version,
+        json.dumps(refusal.trace),
+        json.dumps(refusal.session),
     )
-
-
-def _copy_refusals(refusals: Sequence[RefusalRecord]) -> None:
-    _copy(
-        "mta_refusal (at, stage, client_ip, helo, auth_user, reverse_path, recipient, code,"
-        " status, text, rule, policy_version, trace, session)",
-        "timestamptz varchar text text text text text int4 varchar text varchar int8 jsonb jsonb",
-        (
-            (
-                refusal.at,
-                refusal.stage,
-                refusal.client_ip,
-                storable(refusal.helo),
-                storable(refusal.auth_user),
-                None if refusal.reverse_path is None else storable(refusal.reverse_path),
-                storable(refusal.recipient),
-                refusal.code,
-                refusal.status,
-                storable(refusal.text),
-                refusal.rule,
-                refusal.policy_version,
-                Jsonb(refusal.trace),
-                Jsonb(refusal.session),
-            )
-            for refusal in refusals
-        ),
-    )
-
-
-def _tally(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]) -> None:
-    rows = []
-    if submissions:
-        rows.append((submissions[0].at, "accepted", len(submissions)))
-    if refusals:
-        rows.append((refusals[0].at, "refused", len(refusals)))
-    _copy("mta_tally (at, kind, count)", "timestamptz varchar int8", rows)
-
-
-def _copy(target: str, types: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(types.split())
-        for row in rows:
-            copy.write_row(row)
 
 
 def storable(text: str) -> str:

@@ -10,7 +10,7 @@ PRELOAD = 32 * 1024 * 1024
 LARGE_KEPT = 2
 
 
-class ContentMissing(Exception):
+class ContentMissing(LookupError):
     """The queue has no content for a message that is not finished."""
 
 

@@ -12,7 +12,6 @@ from mta.scheduler.backoff import Backoff
 from mta.transports.base import Outcome, Result
 
 _DONE_STATES = {"local": State.DELIVERED, "discard": State.DISCARDED}
-_EXPIRED = Reply(554, status.EXPIRED, "not delivered in time, giving up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,7 @@ class Judge:
     def _finish(
         self, recipient: LeasedRecipient, outcome: Outcome, state: State, report: str
     ) -> Settlement:
-        reply = str(outcome.reply)
-        if state is State.EXPIRED:
-            reply = f"{_EXPIRED}; the last answer was: {reply}"
-        return self._settlement(recipient, outcome, state, reply, report=report)
+        return self._settlement(recipient, outcome, state, report=report)
 
     def _defer(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
         warn = recipient.warn_at is not None and self.now >= recipient.warn_at
@@ -58,7 +54,6 @@ class Judge:
             recipient,
             outcome,
             State.QUEUED,
-            str(outcome.reply),
             report=report,
             warned=warn,
             next_attempt=self.now + self.backoff.delay(recipient.attempts),
@@ -69,7 +64,6 @@ class Judge:
         recipient: LeasedRecipient,
         outcome: Outcome,
         state: State,
-        reply: str,
         *,
         report: str,
         warned: bool = False,
@@ -81,7 +75,7 @@ class Judge:
             number=recipient.attempts,
             state=state,
             result=Attempt.Result(outcome.result.value),
-            reply=reply,
+            reply=str(outcome.reply),
             next_attempt=next_attempt,
             report=report,
             warned=warned,

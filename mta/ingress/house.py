@@ -1,0 +1,36 @@
+"""What the sessions of one ingress process share, and the doors they come in by."""
+
+import ssl
+from dataclasses import dataclass
+
+from mta.ingress.committer import Committer
+from mta.ingress.connections import Connections
+from mta.ingress.gate import PolicyGate
+from mta.ingress.wire import Budget
+from mta.intake import Router
+from mta.queue.ids import IdMaker
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A door: its name in the history, whether users only, whether TLS from the first octet."""
+
+    name: str
+    auth_required: bool = False
+    implicit_tls: bool = False
+
+
+@dataclass(slots=True)
+class House:
+    """`hostname` is our own name; `tls` is None without a certificate. `stopping` is set when
+    the process is asked to end: no new transaction begins then."""
+
+    hostname: str
+    gate: PolicyGate
+    committer: Committer
+    router: Router
+    ids: IdMaker
+    budget: Budget
+    connections: Connections
+    tls: ssl.SSLContext | None = None
+    stopping: bool = False

@@ -1,0 +1,124 @@
+"""mailbox add|list|remove|password: the virtual mailboxes."""
+
+import getpass
+import sys
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from mta import runtime
+from mta.management.appliance_command import ApplianceCommand, add_json
+from mta.management.commands.domain import find_domain
+from mta.management.policy_change import policy_change
+from mta.management.quantity import parse_size
+from mta.models import Mailbox
+from mta.protocol import address
+
+
+class Command(ApplianceCommand):
+    help = "Add, list or remove mailboxes, or set the password of one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar="add|list|remove|password"
+        )
+        add = verbs.add_parser("add", help="make a mailbox")
+        add.add_argument("address")
+        add.add_argument("--password", help="asked for when not given")
+        add.add_argument("--quota", default="0", help="such as 500M; 0 for none")
+        add.add_argument("--name", default="", help="the person or role")
+        add_json(verbs.add_parser("list", help="list the mailboxes"))
+        remove = verbs.add_parser("remove", help="take a mailbox away; its mail stays on disk")
+        remove.add_argument("address")
+        password = verbs.add_parser("password", help="set a password")
+        password.add_argument("address")
+        password.add_argument("--password", help="asked for when not given")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        match options["verb"]:
+            case "add":
+                self.add(options)
+            case "list":
+                rows = Mailbox.objects.select_related("domain")
+                self.show([_row(mailbox) for mailbox in rows], options["json"])
+            case "remove":
+                self.remove(options["address"])
+            case "password":
+                self.set_password(options["address"], options["password"])
+
+    def add(self, options: dict[str, Any]) -> None:
+        local, domain_name = split_address(options["address"])
+        try:
+            quota = parse_size(options["quota"])
+        except ValueError as error:
+            raise CommandError(f"--quota: {error}") from error
+        domain = find_domain(domain_name)
+        mailbox = Mailbox(domain=domain, local_part=local, quota=quota, name=options["name"])
+        mailbox.clean()
+        if domain.mailboxes.filter(local_part=mailbox.local_part).exists():
+            raise CommandError(f"{mailbox.address} is there already")
+        mailbox.full_clean(exclude=["password"])
+        mailbox.set_password(_password(options["password"]))
+        with policy_change():
+            mailbox.save()
+        self.stdout.write(f"{mailbox.address} is a mailbox now")
+
+    def remove(self, text: str) -> None:
+        with policy_change():
+            mailbox = find_mailbox(text)
+            mailbox.delete()
+        path = runtime.mail_root() / mailbox.domain.name / mailbox.local_part
+        self.stdout.write(f"{mailbox.address} is removed; mail it had stays in {path}")
+
+    def set_password(self, text: str, given: str | None) -> None:
+        mailbox = find_mailbox(text)
+        mailbox.set_password(_password(given))
+        with policy_change():
+            mailbox.save(update_fields=["password"])
+        self.stdout.write(f"{mailbox.address} has a new password")
+
+
+def split_address(text: str) -> tuple[str, str]:
+    """(local part, domain) of an address that was typed. Raises CommandError."""
+    try:
+        return address.split(address.parse(text))
+    except address.AddressError as error:
+        raise CommandError(f"{text}: {error}") from error
+
+
+def find_mailbox(text: str) -> Mailbox:
+    """The mailbox of that address. Raises CommandError."""
+    local, domain = split_address(text)
+    found = Mailbox.objects.select_related("domain").filter(
+        local_part=local.lower(), domain__name=domain
+    )
+    if not found:
+        raise CommandError(f"{text} is no mailbox here")
+    return found[0]
+
+
+def _password(given: str | None) -> str:
+    """The password from the option, from two equal answers, or from a line of a pipe."""
+    password = given if given is not None else _ask()
+    if not password:
+        raise CommandError("an empty password is no password")
+    return password
+
+
+def _ask() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if password != getpass.getpass("The same again: "):
+        raise CommandError("the two passwords differ")
+    return password
+
+
+def _row(mailbox: Mailbox) -> dict[str, Any]:
+    return {
+        "address": mailbox.address,
+        "quota": mailbox.quota,
+        "enabled": mailbox.enabled,
+        "password": bool(mailbox.password),
+        "name": mailbox.name,
+    }

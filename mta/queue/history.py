@@ -1,0 +1,49 @@
+"""The reading door to the queue and its history, for the console and the commands.
+
+Nothing here changes anything; `mta.queue.control` does.
+"""
+
+from mta.queue.listing import (
+    QueuedMessage,
+    QueueFilter,
+    QueueGroup,
+    QueueRow,
+    RecipientRow,
+    queue_counts,
+    queue_groups,
+    queue_page,
+    queued_messages,
+)
+from mta.queue.search import Hit, search
+from mta.queue.statistics import KINDS, ChartPoint, chart, refusals, totals
+from mta.queue.timeline import (
+    MessageSummary,
+    TimelineEntry,
+    decision_entry,
+    message_summary,
+    timeline,
+)
+
+__all__ = [
+    "KINDS",
+    "ChartPoint",
+    "Hit",
+    "MessageSummary",
+    "QueueFilter",
+    "QueueGroup",
+    "QueueRow",
+    "QueuedMessage",
+    "RecipientRow",
+    "TimelineEntry",
+    "chart",
+    "decision_entry",
+    "message_summary",
+    "queue_counts",
+    "queue_groups",
+    "queue_page",
+    "queued_messages",
+    "refusals",
+    "search",
+    "timeline",
+    "totals",
+]
