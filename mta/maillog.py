@@ -101,6 +101,8 @@ def _value(value: str | int) -> str:
         value = value[:MAX_VALUE] + "..."
     if _PLAIN.match(value):
         return value
+    if value.isprintable():
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return '"' + "".join(map(_escape, value)) + '"'
 
 

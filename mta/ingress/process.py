@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mta.ingress.house import House, Listener
@@ -41,8 +41,11 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     return context
 
 
-async def serve(house: House, doors: Sequence[Door]) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve(
+    house: House, doors: Sequence[Door], opened: Callable[[], Callable[[], None]]
+) -> None:
+    """Serve until SIGTERM or SIGINT. `opened` is called once the doors are open; what it gives
+    is called when they close."""
     sys.setswitchinterval(SWITCH_SECONDS)
     # aiosmtpd tells every command at INFO; our own log has one line per event.
     logging.getLogger("mail.log").setLevel(logging.WARNING)
@@ -53,7 +56,9 @@ async def serve(house: House, doors: Sequence[Door]) -> None:
     sessions: set[Connection] = set()
     servers = [await _open(house, door, sessions) for door in doors if _can_open(house, door)]
     log.info("ingress is ready on ports %s", ", ".join(str(door.port) for door in doors))
+    closed = opened()
     await stop.wait()
+    closed()
     await _end(house, servers, sessions)
 
 

@@ -1,6 +1,7 @@
 """What the commands of the appliance share: clear errors, and listings as a table or as JSON."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,10 @@ class ApplianceCommand(BaseCommand):
     """A command whose troubles end as one sentence on stderr and a non-zero exit."""
 
     requires_system_checks = ()
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        quiet_mail_log()
+        super().run_from_argv(argv)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
@@ -50,6 +55,11 @@ class ApplianceCommand(BaseCommand):
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             self.stdout.write("  ".join(cells).rstrip())
+
+
+def quiet_mail_log() -> None:
+    """From a shell the mail log would be noise on stderr: commands say themselves what they did."""
+    logging.getLogger("mta.maillog").setLevel(logging.ERROR)
 
 
 def add_json(parser: CommandParser) -> None:

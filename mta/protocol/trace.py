@@ -37,7 +37,7 @@ def received(
     lines = [f"Received: {_from(helo, client_ip)}"]
     comments = []
     if tls:
-        comments.append(f"TLS: {_UNSAFE.sub('-', tls)}")
+        comments.append(f"TLS: {' '.join(_UNSAFE.sub('-', word) for word in tls.split())}")
     if auth_user:
         comments.append(f"AUTH: {_UNSAFE.sub('-', auth_user)}")
     if comments:

@@ -6,7 +6,7 @@ them is. (Inside a caller's transaction that holds once the caller has committed
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -146,141 +146,149 @@ def _commit_refusal(refusal: RefusalRecord) -> None:
 def _insert(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]) -> None:
     """One statement: the process and the database exchange one round trip for a whole batch.
 
-    psycopg's own cursor binds the columns as binary arrays and keeps the statement prepared.
+    Rows travel as JSON, because that is made and read in C on both sides; contents travel as
+    they are, one after another, and are cut apart by their sizes.
     """
-    now = submissions[0].at if submissions else refusals[0].at
-    messages = _columns((_message_row(each) for each in submissions), 18)
-    recipients = _columns(
-        (_recipient_row(each, row) for each in submissions for row in each.recipients), 13
-    )
-    refused = _columns((_refusal_row(each) for each in refusals), 14)
+    now = (submissions[0].at if submissions else refusals[0].at).timestamp()
+    messages = [_message_row(each, start) for each, start in _starts(submissions)]
+    recipients = [_recipient_row(each, row) for each in submissions for row in each.recipients]
     connection.ensure_connection()
+    # psycopg's own cursor: binds on the server, so that contents are not turned into text.
     with psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(
             _INSERT,
-            [
-                *messages,
-                messages[0],
-                messages[1],
-                [each.content for each in submissions],
-                [json.dumps(each.accepted) for each in submissions],
-                *recipients,
-                *refused,
-                now,
-                len(submissions),
-                len(refusals),
-            ],
+            {
+                "messages": json.dumps(messages),
+                "contents": b"".join([each.content for each in submissions]),
+                "recipients": json.dumps(recipients),
+                "refusals": json.dumps([_refusal_row(each) for each in refusals]),
+                "now": now,
+                "accepted": len(submissions),
+                "refused": len(refusals),
+            },
             prepare=True,
         )
 
 
 _INSERT = """
-WITH message AS (
+WITH given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(messages)s::json) AS t(
+        id int8, at float8, pending int4, reverse_path text, source text, auth_user text,
+        client_ip text, helo text, ret text, envid text, smtputf8 bool, eight_bit bool, size int8,
+        header_message_id text, subject text, origin text, version int8, accepted jsonb,
+        start int4)
+), message AS (
     INSERT INTO mta_message (id, created_at, finished_at, pending, reverse_path, source,
         auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, size, header_message_id,
         subject, origin, policy_version)
-    SELECT * FROM unnest(%s::int8[], %s::timestamptz[], %s::timestamptz[], %s::int4[],
-        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-        %s::bool[], %s::bool[], %s::int8[], %s::text[], %s::text[], %s::text[], %s::int8[])
-), numbered AS (
-    SELECT * FROM unnest(%s::int8[], %s::timestamptz[], %s::bytea[], %s::text[])
-        AS t(id, at, data, accepted)
+    SELECT id, to_timestamp(at), CASE WHEN pending = 0 THEN to_timestamp(at) END, pending,
+        reverse_path, source, auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, size,
+        header_message_id, subject, origin, version
+    FROM given
 ), content AS (
-    INSERT INTO mta_content (message_id, data) SELECT id, data FROM numbered
+    INSERT INTO mta_content (message_id, data)
+    SELECT id, substring(%(contents)s::bytea FROM start FOR size::int4) FROM given
 ), event AS (
     INSERT INTO mta_event (at, message_id, kind, data)
-    SELECT at, id, 'accepted', accepted::jsonb FROM numbered
+    SELECT to_timestamp(at), id, 'accepted', accepted FROM given
 ), recipient AS (
     INSERT INTO mta_recipient (message_id, address, original_recipient, notify, state, transport,
         nexthop, next_attempt, expires_at, warn_at, last_reply, report, finished_at, attempts,
         last_remote, last_command)
-    SELECT *, 0, '', '' FROM unnest(%s::int8[], %s::text[], %s::text[], %s::text[], %s::text[],
-        %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
-        %s::text[], %s::text[], %s::timestamptz[])
+    SELECT message_id, address, original_recipient, notify, state, transport, nexthop,
+        to_timestamp(next_attempt), to_timestamp(expires_at), to_timestamp(warn_at), last_reply,
+        report, to_timestamp(finished_at), 0, '', ''
+    FROM json_to_recordset(%(recipients)s::json) AS t(
+        message_id int8, address text, original_recipient text, notify text, state text,
+        transport text, nexthop text, next_attempt float8, expires_at float8, warn_at float8,
+        last_reply text, report text, finished_at float8)
 ), refusal AS (
     INSERT INTO mta_refusal (at, stage, client_ip, helo, auth_user, reverse_path, recipient, code,
         status, text, rule, policy_version, trace, session)
-    SELECT at, stage, client_ip, helo, auth_user, reverse_path, recipient, code, status, text,
-        rule, version, trace::jsonb, session::jsonb
-    FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-        %s::text[], %s::int4[], %s::text[], %s::text[], %s::text[], %s::int8[], %s::text[],
-        %s::text[])
-        AS t(at, stage, client_ip, helo, auth_user, reverse_path, recipient, code, status, text,
-             rule, version, trace, session)
+    SELECT to_timestamp(at), stage, client_ip, helo, auth_user, reverse_path, recipient, code,
+        status, text, rule, version, trace, session
+    FROM json_to_recordset(%(refusals)s::json) AS t(
+        at float8, stage text, client_ip text, helo text, auth_user text, reverse_path text,
+        recipient text, code int4, status text, text text, rule text, version int8, trace jsonb,
+        session jsonb)
 )
 INSERT INTO mta_tally (at, kind, count)
-SELECT %s::timestamptz, kind, count
-FROM (VALUES ('accepted', %s::int8), ('refused', %s::int8)) AS t(kind, count) WHERE count > 0
+SELECT to_timestamp(%(now)s), kind, count
+FROM (VALUES ('accepted', %(accepted)s::int8), ('refused', %(refused)s::int8)) AS t(kind, count)
+WHERE count > 0
 """
 
 
-def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
-    """Rows turned into `count` columns, also when there are no rows."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(count)]
+def _starts(submissions: Sequence[Submission]) -> Iterator[tuple[Submission, int]]:
+    """Each submission with the place of its content in all contents, counted from 1."""
+    start = 1
+    for submission in submissions:
+        yield submission, start
+        start += len(submission.content)
 
 
-def _message_row(submission: Submission) -> tuple[Any, ...]:
+def _message_row(submission: Submission, start: int) -> dict[str, Any]:
     envelope = submission.envelope
-    pending = sum(recipient.state == State.QUEUED for recipient in submission.recipients)
-    return (
-        submission.id,
-        submission.at,
-        None if pending else submission.at,
-        pending,
-        envelope.reverse_path,
-        envelope.source.value,
-        envelope.auth_user,
-        envelope.client_ip,
-        envelope.helo,
-        envelope.ret,
-        envelope.envid,
-        envelope.smtputf8,
-        submission.eight_bit,
-        len(submission.content),
-        storable(submission.header_message_id),
-        storable(submission.subject),
-        submission.origin,
-        submission.policy_version,
-    )
+    return {
+        "id": submission.id,
+        "at": submission.at.timestamp(),
+        "pending": sum(row.state is State.QUEUED for row in submission.recipients),
+        "reverse_path": envelope.reverse_path,
+        "source": envelope.source,
+        "auth_user": envelope.auth_user,
+        "client_ip": envelope.client_ip,
+        "helo": envelope.helo,
+        "ret": envelope.ret,
+        "envid": envelope.envid,
+        "smtputf8": envelope.smtputf8,
+        "eight_bit": submission.eight_bit,
+        "size": len(submission.content),
+        "header_message_id": storable(submission.header_message_id),
+        "subject": storable(submission.subject),
+        "origin": submission.origin,
+        "version": submission.policy_version,
+        "accepted": submission.accepted,
+        "start": start,
+    }
 
 
-def _recipient_row(submission: Submission, recipient: RoutedRecipient) -> tuple[Any, ...]:
-    return (
-        submission.id,
-        recipient.address,
-        recipient.original_recipient,
-        recipient.notify,
-        recipient.state.value,
-        recipient.transport,
-        recipient.nexthop,
-        recipient.next_attempt,
-        recipient.expires_at,
-        recipient.warn_at,
-        recipient.last_reply,
-        recipient.report,
-        None if recipient.state == State.QUEUED else submission.at,
-    )
+def _recipient_row(submission: Submission, row: RoutedRecipient) -> dict[str, Any]:
+    queued = row.state is State.QUEUED
+    return {
+        "message_id": submission.id,
+        "address": row.address,
+        "original_recipient": row.original_recipient,
+        "notify": row.notify,
+        "state": row.state,
+        "transport": row.transport,
+        "nexthop": row.nexthop,
+        "next_attempt": row.next_attempt.timestamp(),
+        "expires_at": row.expires_at.timestamp(),
+        "warn_at": row.warn_at.timestamp() if row.warn_at else None,
+        "last_reply": row.last_reply,
+        "report": row.report,
+        "finished_at": None if queued else submission.at.timestamp(),
+    }
 
 
-def _refusal_row(refusal: RefusalRecord) -> tuple[Any, ...]:
+def _refusal_row(refusal: RefusalRecord) -> dict[str, Any]:
     reverse_path = refusal.reverse_path
-    return (
-        refusal.at,
-        refusal.stage,
-        refusal.client_ip,
-        storable(refusal.helo),
-        storable(refusal.auth_user),
-        None if reverse_path is None else storable(reverse_path),
-        storable(refusal.recipient),
-        refusal.code,
-        refusal.status,
-        storable(refusal.text),
-        refusal.rule,
-        refusal.policy_version,
-        json.dumps(refusal.trace),
-        json.dumps(refusal.session),
-    )
+    return {
+        "at": refusal.at.timestamp(),
+        "stage": refusal.stage,
+        "client_ip": refusal.client_ip,
+        "helo": storable(refusal.helo),
+        "auth_user": storable(refusal.auth_user),
+        "reverse_path": None if reverse_path is None else storable(reverse_path),
+        "recipient": storable(refusal.recipient),
+        "code": refusal.code,
+        "status": refusal.status,
+        "text": storable(refusal.text),
+        "rule": refusal.rule,
+        "version": refusal.policy_version,
+        "trace": refusal.trace,
+        "session": refusal.session,
+    }
 
 
 def storable(text: str) -> str:

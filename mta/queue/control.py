@@ -165,7 +165,8 @@ def _apply(
             cursor.execute(_LOCK_MESSAGES.format(where=where, states=states), where_values)
         cursor.execute(sql, [*where_values, *change_values, kind, data])
         (changed,) = cursor.fetchone()
-    maillog.controlled(kind, actor, changed, reason)
+    if changed:
+        maillog.controlled(kind, actor, changed, reason)
     return int(changed)
 
 

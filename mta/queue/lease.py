@@ -50,7 +50,7 @@ class Batch:
 
 # The next hops of a transport that have queued recipients, found by hopping along the index
 # (transport, nexthop, next_attempt) so that a million rows of one destination cost one step.
-_NEXT_HOP = """
+_DUE_HOPS = """
 WITH RECURSIVE hop AS (
     (SELECT nexthop FROM mta_recipient
      WHERE transport = %(transport)s AND state = 'queued' ORDER BY nexthop LIMIT 1)
@@ -59,53 +59,95 @@ WITH RECURSIVE hop AS (
             WHERE r.transport = %(transport)s AND r.state = 'queued' AND r.nexthop > hop.nexthop
             ORDER BY r.nexthop LIMIT 1)
     FROM hop WHERE hop.nexthop IS NOT NULL
-), due AS (
+), overdue AS (
     SELECT hop.nexthop,
            (SELECT r.next_attempt FROM mta_recipient r
             WHERE r.transport = %(transport)s AND r.state = 'queued' AND r.nexthop = hop.nexthop
             ORDER BY r.next_attempt LIMIT 1) AS at
     FROM hop WHERE hop.nexthop IS NOT NULL
 )
-SELECT nexthop FROM due
-WHERE at <= now() AND nexthop <> ALL(%(busy)s::text[])
-  AND (%(limit)s = 0 OR (SELECT count(*) FROM mta_lease l
-                         WHERE l.transport = %(transport)s AND l.nexthop = due.nexthop
-                           AND l.expires_at > now()) < %(limit)s)
-ORDER BY at LIMIT 1
 """
 
-_CLAIM = """
-WITH due AS (
-    SELECT id FROM mta_recipient
-    WHERE transport = %(transport)s AND nexthop = %(nexthop)s AND state = 'queued'
-      AND next_attempt <= now()
-    ORDER BY next_attempt LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+_NEXT_HOP = (
+    _DUE_HOPS
+    + """
+SELECT nexthop FROM overdue
+WHERE at <= now() AND nexthop <> ALL(%(busy)s::text[])
+  AND (SELECT count(*) FROM mta_lease l
+       WHERE l.transport = %(transport)s AND l.nexthop = overdue.nexthop
+         AND l.expires_at > now()) < %(limit)s
+ORDER BY at LIMIT 1
+"""
+)
+
+# Lease and claim in one: the lease row is made only when there is something to hold.
+_TAKE = """
+due AS (
+    SELECT r.id FROM mta_recipient r, chosen
+    WHERE r.transport = %(transport)s AND r.nexthop = chosen.nexthop AND r.state = 'queued'
+      AND r.next_attempt <= now()
+    ORDER BY r.next_attempt LIMIT %(batch)s FOR UPDATE OF r SKIP LOCKED
+), lease AS (
+    INSERT INTO mta_lease (transport, nexthop, owner, acquired_at, expires_at)
+    SELECT %(transport)s, chosen.nexthop, %(owner)s, now(),
+           now() + make_interval(secs => %(seconds)s)
+    FROM chosen WHERE EXISTS (SELECT 1 FROM due)
+    RETURNING id, nexthop, acquired_at
 )
 UPDATE mta_recipient r
-SET state = 'delivering', lease_id = %(lease)s, attempts = r.attempts + 1
-FROM due, mta_message m
+SET state = 'delivering', lease_id = lease.id, attempts = r.attempts + 1
+FROM due, lease, mta_message m
 WHERE r.id = due.id AND m.id = r.message_id
-RETURNING r.id, r.message_id, r.address, r.original_recipient, r.notify, r.attempts,
+RETURNING lease.id, lease.nexthop, lease.acquired_at,
+          r.id, r.message_id, r.address, r.original_recipient, r.notify, r.attempts,
           r.expires_at, r.warn_at, m.created_at, m.reverse_path, m.ret, m.envid, m.smtputf8,
           m.eight_bit, m.size
 """
 
+# Nobody waits for the disk here (local to the statement's own transaction): a claim that a
+# database crash forgets does no harm where delivery is idempotent.
+_TAKE_OLDEST = (
+    _DUE_HOPS
+    + """, relaxed AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+), chosen AS MATERIALIZED (
+    SELECT overdue.nexthop FROM overdue, relaxed WHERE at <= now() ORDER BY at LIMIT 1
+),"""
+    + _TAKE
+)
 
-def claim(
-    transport: str, *, limit: int, batch: int, lease: timedelta, owner: str, durable: bool = True
-) -> Batch | None:
+_TAKE_FROM = "WITH chosen AS MATERIALIZED (SELECT %(nexthop)s::text AS nexthop)," + _TAKE
+
+
+def claim(transport: str, *, batch: int, lease: timedelta, owner: str) -> Batch | None:
     """The most overdue next hop's recipients, at most `batch` of them; None when nothing is due.
 
-    `limit` bounds the live leases on a next hop (0: none). `durable` off spares the wait for the
-    disk where a claim forgotten in a database crash does no harm, because delivery is
-    idempotent.
+    For transports without a limit per next hop, whose delivery is idempotent. `owner` names the
+    process.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE_OLDEST,
+            {
+                "transport": transport,
+                "batch": batch,
+                "owner": owner,
+                "seconds": lease.total_seconds(),
+            },
+        )
+        return _batch(transport, cursor.fetchall())
+
+
+def claim_limited(
+    transport: str, *, limit: int, batch: int, lease: timedelta, owner: str
+) -> Batch | None:
+    """`claim` with at most `limit` live leases on any one next hop, over all hosts."""
     busy: list[str] = []
     while True:
         nexthop = _next_hop(transport, limit, busy)
         if nexthop is None:
             return None
-        claimed = _claim_from(transport, nexthop, limit, batch, lease, owner, durable)
+        claimed = _claim_from(transport, nexthop, limit, batch, lease, owner)
         if claimed is not None:
             return claimed
         busy.append(nexthop)
@@ -191,36 +233,31 @@ def _next_hop(transport: str, limit: int, busy: list[str]) -> str | None:
 
 
 def _claim_from(
-    transport: str,
-    nexthop: str,
-    limit: int,
-    batch: int,
-    lease: timedelta,
-    owner: str,
-    durable: bool,
+    transport: str, nexthop: str, limit: int, batch: int, lease: timedelta, owner: str
 ) -> Batch | None:
     with transaction.atomic(), connection.cursor() as cursor:
-        if not durable:
-            _no_wait_for_disk()
-        if limit and not _has_room(cursor, transport, nexthop, limit):
+        if not _has_room(cursor, transport, nexthop, limit):
             return None
         cursor.execute(
-            "INSERT INTO mta_lease (transport, nexthop, owner, acquired_at, expires_at)"
-            " VALUES (%s, %s, %s, now(), now() + make_interval(secs => %s))"
-            " RETURNING id, acquired_at",
-            [transport, nexthop, owner, lease.total_seconds()],
+            _TAKE_FROM,
+            {
+                "transport": transport,
+                "nexthop": nexthop,
+                "batch": batch,
+                "owner": owner,
+                "seconds": lease.total_seconds(),
+            },
         )
-        lease_id, acquired_at = cursor.fetchone()
-        cursor.execute(
-            _CLAIM,
-            {"transport": transport, "nexthop": nexthop, "batch": batch, "lease": lease_id},
-        )
-        rows = [LeasedRecipient(*row) for row in cursor.fetchall()]
-        if not rows:
-            transaction.set_rollback(True)
-            return None
-    rows.sort(key=lambda row: (row.message_id, row.id))
-    return Batch(lease_id, transport, nexthop, acquired_at, tuple(rows))
+        return _batch(transport, cursor.fetchall())
+
+
+def _batch(transport: str, rows: list[tuple[Any, ...]]) -> Batch | None:
+    if not rows:
+        return None
+    lease_id, nexthop, acquired_at = rows[0][:3]
+    recipients = [LeasedRecipient(*row[3:]) for row in rows]
+    recipients.sort(key=lambda recipient: (recipient.message_id, recipient.id))
+    return Batch(lease_id, transport, nexthop, acquired_at, tuple(recipients))
 
 
 def _has_room(cursor: Any, transport: str, nexthop: str, limit: int) -> bool:

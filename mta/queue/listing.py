@@ -163,7 +163,8 @@ def contains(text: str) -> str:
 def fetch(sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def queue_page(
@@ -245,8 +246,9 @@ def _messages(ids: list[int]) -> Iterator[QueuedMessage]:
         " WHERE id = ANY(%s) ORDER BY created_at, id",
         [ids],
     )
-    for row in rows:
-        yield QueuedMessage(*row, recipients=tuple(recipients.get(row[0], ())))
+    for message_id, created_at, size, reverse_path, auth_user in rows:
+        members = tuple(recipients.get(message_id, ()))
+        yield QueuedMessage(message_id, created_at, size, reverse_path, auth_user, members)
 
 
 def _parse_cursor(text: str) -> tuple[datetime, int]:

@@ -4,15 +4,16 @@ Only recipients that are still under the batch's lease are changed: a worker tha
 after its lease was reaped, changes nothing.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from mta.models import Attempt, State
+from mta.queue.commit import storable
 from mta.queue.lease import Batch
 
 
@@ -39,65 +40,83 @@ class Settlement:
     command: str = ""
 
 
+# One statement, so that a batch costs one round trip. Messages are locked in the order of their
+# ids: two workers that finish recipients of the same messages cannot block each other for good.
 _SETTLE = """
-UPDATE mta_recipient r
-SET state = o.state, last_reply = o.reply, last_remote = o.remote, last_command = o.command,
-    next_attempt = coalesce(o.next_attempt, r.next_attempt),
-    report = CASE WHEN o.report = '' THEN r.report ELSE o.report END,
-    warn_at = CASE WHEN o.warned THEN NULL ELSE r.warn_at END,
-    finished_at = CASE WHEN o.next_attempt IS NULL THEN now() END,
-    lease_id = NULL
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
-            %s::text[], %s::bool[])
-     AS o(id, state, reply, remote, command, next_attempt, report, warned)
-WHERE r.id = o.id AND r.lease_id = %s AND r.state = 'delivering'
-RETURNING r.id
+WITH given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(settlements)s::json) AS t(
+        id int8, message_id int8, number int4, state text, result text, reply text, remote text,
+        tls text, command text, next_attempt float8, report text, warned bool)
+), settled AS (
+    UPDATE mta_recipient r
+    SET state = g.state, last_reply = g.reply, last_remote = g.remote, last_command = g.command,
+        next_attempt = coalesce(to_timestamp(g.next_attempt), r.next_attempt),
+        report = CASE WHEN g.report = '' THEN r.report ELSE g.report END,
+        warn_at = CASE WHEN g.warned THEN NULL ELSE r.warn_at END,
+        finished_at = CASE WHEN g.next_attempt IS NULL THEN now() END,
+        lease_id = NULL
+    FROM given g
+    WHERE r.id = g.id AND r.lease_id = %(lease)s AND r.state = 'delivering'
+    RETURNING r.id
+), ours AS (
+    SELECT given.* FROM given JOIN settled USING (id)
+), done AS (
+    SELECT message_id, count(*) AS count FROM ours WHERE next_attempt IS NULL GROUP BY message_id
+), locked AS MATERIALIZED (
+    SELECT m.id FROM mta_message m WHERE m.id IN (SELECT message_id FROM done)
+    ORDER BY m.id FOR UPDATE
+), finished AS (
+    UPDATE mta_message m
+    SET pending = m.pending - done.count,
+        finished_at = CASE WHEN m.pending - done.count <= 0 THEN now() END
+    FROM done JOIN locked ON locked.id = done.message_id
+    WHERE m.id = done.message_id
+), dropped AS (
+    DELETE FROM mta_attempt a USING ours
+    WHERE %(noted)s AND a.message_id = ours.message_id AND a.recipient_id = ours.id
+      AND a.result = 'started'
+), attempts AS (
+    INSERT INTO mta_attempt (message_id, recipient_id, number, transport, nexthop, started_at,
+        finished_at, result, reply, remote, tls, command, next_attempt)
+    SELECT message_id, id, number, %(transport)s, %(nexthop)s, %(started)s, now(), result, reply,
+        remote, tls, command, to_timestamp(next_attempt)
+    FROM ours
+), tally AS (
+    INSERT INTO mta_tally (at, kind, count)
+    SELECT now(), CASE state WHEN 'failed' THEN 'bounced' WHEN 'queued' THEN 'deferred'
+        ELSE state END, count(*)
+    FROM ours GROUP BY 2
+), ended AS (
+    DELETE FROM mta_lease WHERE %(last)s AND id = %(lease)s
+)
+SELECT id FROM settled ORDER BY id
 """
 
-_FINISH_MESSAGES = """
-UPDATE mta_message m
-SET pending = m.pending - d.count,
-    finished_at = CASE WHEN m.pending - d.count <= 0 THEN now() END
-FROM (SELECT unnest(%s::bigint[]) AS id, unnest(%s::int[]) AS count ORDER BY 1) d
-WHERE m.id = d.id
-"""
 
-_ATTEMPTS = """
-INSERT INTO mta_attempt (message_id, recipient_id, number, transport, nexthop, started_at,
-                         finished_at, result, reply, remote, tls, command, next_attempt)
-SELECT o.message_id, o.recipient_id, o.number, %s, %s, %s, now(), o.result, o.reply, o.remote,
-       o.tls, o.command, o.next_attempt
-FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::text[], %s::text[],
-            %s::text[], %s::text[], %s::timestamptz[])
-     AS o(message_id, recipient_id, number, result, reply, remote, tls, command, next_attempt)
-"""
-
-_TALLY_KINDS = {
-    State.DELIVERED: "delivered",
-    State.RELAYED: "relayed",
-    State.DISCARDED: "discarded",
-    State.FAILED: "bounced",
-    State.EXPIRED: "expired",
-    State.QUEUED: "deferred",
-}
-
-
-def record(batch: Batch, settlements: Sequence[Settlement], noted: Iterable[int] = ()) -> list[int]:
+def record(
+    batch: Batch, settlements: Sequence[Settlement], *, noted: bool = False, last: bool = False
+) -> list[int]:
     """Write the settlements. Gives the recipient ids that were still ours to settle.
 
-    `noted` are the recipients whose attempt row was written before (`lease.started`).
+    `noted`: attempt rows were written before (`lease.started`) and give way to the full record.
+    `last`: nothing of the batch is left, and its place at the destination is free.
     """
-    if not settlements:
+    if not settlements and not last:
         return []
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_SETTLE, [*_columns(settlements), batch.lease_id])
-        settled = {row[0] for row in cursor.fetchall()}
-        ours = [settlement for settlement in settlements if settlement.recipient_id in settled]
-        _finish_messages(cursor, ours)
-        _drop_started(cursor, ours, set(noted))
-        _insert_attempts(cursor, batch, ours)
-        _tally(cursor, ours)
-    return sorted(settled)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SETTLE,
+            {
+                "settlements": json.dumps([_row(settlement) for settlement in settlements]),
+                "lease": batch.lease_id,
+                "transport": batch.transport,
+                "nexthop": batch.nexthop,
+                "started": batch.acquired_at,
+                "noted": noted,
+                "last": last,
+            },
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def give_back(batch: Batch, recipient_ids: Sequence[int]) -> None:
@@ -122,64 +141,19 @@ def reroute(batch: Batch, routes: Sequence[tuple[int, str, str]]) -> None:
         )
 
 
-def end_lease(batch: Batch) -> None:
-    """The batch is settled; its place at the destination is free."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = off")
-        cursor.execute("DELETE FROM mta_lease WHERE id = %s", [batch.lease_id])
-
-
-def _columns(settlements: Sequence[Settlement]) -> list[list[Any]]:
-    return [
-        [settlement.recipient_id for settlement in settlements],
-        [settlement.state.value for settlement in settlements],
-        [settlement.reply for settlement in settlements],
-        [settlement.remote for settlement in settlements],
-        [settlement.command for settlement in settlements],
-        [settlement.next_attempt for settlement in settlements],
-        [settlement.report for settlement in settlements],
-        [settlement.warned for settlement in settlements],
-    ]
-
-
-def _finish_messages(cursor: Any, settlements: Sequence[Settlement]) -> None:
-    finished = Counter(
-        settlement.message_id for settlement in settlements if settlement.next_attempt is None
-    )
-    if finished:
-        cursor.execute(_FINISH_MESSAGES, [list(finished.keys()), list(finished.values())])
-
-
-def _drop_started(cursor: Any, settlements: Sequence[Settlement], noted: set[int]) -> None:
-    """The note that the final dot was near gives way to the full record of the attempt."""
-    mine = [settlement for settlement in settlements if settlement.recipient_id in noted]
-    if mine:
-        cursor.execute(
-            "DELETE FROM mta_attempt WHERE message_id = ANY(%s) AND recipient_id = ANY(%s)"
-            " AND result = 'started'",
-            [[item.message_id for item in mine], [item.recipient_id for item in mine]],
-        )
-
-
-def _insert_attempts(cursor: Any, batch: Batch, settlements: Sequence[Settlement]) -> None:
-    columns: list[list[Any]] = [
-        [settlement.message_id for settlement in settlements],
-        [settlement.recipient_id for settlement in settlements],
-        [settlement.number for settlement in settlements],
-        [settlement.result.value for settlement in settlements],
-        [settlement.reply for settlement in settlements],
-        [settlement.remote for settlement in settlements],
-        [settlement.tls for settlement in settlements],
-        [settlement.command for settlement in settlements],
-        [settlement.next_attempt for settlement in settlements],
-    ]
-    cursor.execute(_ATTEMPTS, [batch.transport, batch.nexthop, batch.acquired_at, *columns])
-
-
-def _tally(cursor: Any, settlements: Sequence[Settlement]) -> None:
-    counts = Counter(_TALLY_KINDS[settlement.state] for settlement in settlements)
-    cursor.execute(
-        "INSERT INTO mta_tally (at, kind, count)"
-        " SELECT now(), * FROM unnest(%s::text[], %s::int[])",
-        [list(counts.keys()), list(counts.values())],
-    )
+def _row(settlement: Settlement) -> dict[str, Any]:
+    next_attempt = settlement.next_attempt
+    return {
+        "id": settlement.recipient_id,
+        "message_id": settlement.message_id,
+        "number": settlement.number,
+        "state": settlement.state,
+        "result": settlement.result,
+        "reply": storable(settlement.reply),
+        "remote": storable(settlement.remote),
+        "tls": settlement.tls,
+        "command": storable(settlement.command),
+        "next_attempt": next_attempt.timestamp() if next_attempt else None,
+        "report": settlement.report,
+        "warned": settlement.warned,
+    }

@@ -100,13 +100,16 @@ def run(transport: Transport, shop: Workshop) -> int:
 def _claim(transport: Transport, shop: Workshop) -> Batch | None:
     shop.directory.refresh()
     settings = shop.directory.settings
-    return lease.claim(
+    if not transport.limit:
+        return lease.claim(
+            transport.name, batch=transport.batch, lease=settings.lease, owner=shop.owner
+        )
+    return lease.claim_limited(
         transport.name,
-        limit=settings.maxhost if transport.limit else 0,
-        batch=settings.batchsize if transport.limit else transport.batch,
+        limit=settings.maxhost,
+        batch=settings.batchsize,
         lease=settings.lease,
         owner=shop.owner,
-        durable=bool(transport.limit),
     )
 
 
@@ -134,8 +137,7 @@ class _Delivery:
             self._check_routes()
             self._deliver()
             self._settle_the_rest()
-            self._flush()
-        outcomes.end_lease(self._batch)
+            self._flush(last=True)
         if self._reports:
             shop.reports_due()
 
@@ -209,8 +211,8 @@ class _Delivery:
         if due or len(self._waiting) >= FLUSH_COUNT:
             self._flush()
 
-    def _flush(self) -> None:
-        outcomes.record(self._batch, self._waiting, self._noted)
+    def _flush(self, *, last: bool = False) -> None:
+        outcomes.record(self._batch, self._waiting, noted=bool(self._noted), last=last)
         self._waiting = []
         self._flushed_at = time.monotonic()
 

@@ -147,14 +147,14 @@ class Appliance:
         """SIGTERM; the whole appliance must be gone within STOPPED_WITHIN, exit status 0."""
         assert self._process is not None
         begin = time.monotonic()
-        left = [pid for part in self.parts().values() for pid in (part, *_descendants(part))]
+        all_of_it = set(_descendants(self._process.pid))
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(timeout=60)
         seconds = time.monotonic() - begin
-        left = [pid for pid in left if Path(f"/proc/{pid}").exists()]
+        left = [_command_line(pid) for pid, _ in _processes() if pid in all_of_it]
         assert status == 0, f"deploy/run ended with status {status}\n{self.log_tail()}"
         assert seconds < STOPPED_WITHIN, f"stopping took {seconds:.1f} s\n{self.log_tail()}"
-        assert not left, f"processes {left} outlived deploy/run"
+        assert not left, f"outlived deploy/run: {left}"
 
     @property
     def output(self) -> str:
@@ -263,6 +263,12 @@ class Appliance:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.ports['HTTP']}{path}"
 
+    @property
+    def broker_url(self) -> str:
+        """The private Valkey as redis-py takes it."""
+        state = json.loads((self.home / "run" / "environment.json").read_text())
+        return str(state["CELERY_BROKER_URL"]).replace("redis+socket://", "unix://")
+
     def is_healthy(self) -> bool:
         status, _ = self.get("/healthz")
         return status == 200
@@ -362,8 +368,15 @@ def _descendants(parent: int) -> list[int]:
     return found[1:]
 
 
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
 def _processes() -> Iterator[tuple[int, int]]:
-    """(process id, its parent's) of everything that runs."""
+    """(process id, its parent's) of everything that runs; zombies do not."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:

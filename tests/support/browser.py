@@ -33,9 +33,9 @@ def open_page(width: int = 1280, height: int = 900) -> Iterator[Page]:
         page.on("pageerror", lambda error: page.script_errors.append(str(error)))
         page.on(
             "console",
-            lambda message: page.script_errors.append(message.text)
-            if message.type == "error"
-            else None,
+            lambda message: (
+                page.script_errors.append(message.text) if message.type == "error" else None
+            ),
         )
         try:
             yield page

@@ -1,6 +1,7 @@
 """Runs one ingress process; several share the ports."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
@@ -9,24 +10,27 @@ from django.db import OperationalError
 
 from mta import runtime
 from mta.ingress import process
+from mta.ingress.house import House
 from mta.queue import heartbeat
 
 
 class Command(BaseCommand):
     help = "Serve ESMTP on the three ports until SIGTERM."
+    # Checks are for developers; this program is restarted in the middle of the day's mail.
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             house = runtime.ingress_house()
         except OperationalError as error:
             raise CommandError(f"the database does not answer: {error}") from error
-        beating = heartbeat.keep_beating(
-            "ingress", lambda: {"connections": house.connections.total}
-        )
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(process.serve(house, runtime.ingress_doors()))
+                runner.run(process.serve(house, runtime.ingress_doors(), lambda: _beat(house)))
         except OSError as error:
             raise CommandError(f"cannot listen: {error}") from error
-        finally:
-            beating.set()
+
+
+def _beat(house: House) -> Callable[[], None]:
+    """Show life from the moment the ports are open; gives what ends it."""
+    return heartbeat.keep_beating("ingress", lambda: {"connections": house.connections.total}).set

@@ -16,7 +16,11 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from mta import runtime
-from mta.management.appliance_command import ApplianceCommand, database_sentence
+from mta.management.appliance_command import (
+    ApplianceCommand,
+    database_sentence,
+    quiet_mail_log,
+)
 from mta.management.sendmail_options import Options, UsageError, parse_options
 from mta.models import Settings
 from mta.protocol import status
@@ -32,6 +36,10 @@ class Command(ApplianceCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Everything behind the command's name is sendmail's, not argparse's."""
+        if argv[2:] == ["--help"]:
+            self.print_help(argv[0], argv[1])
+            return
+        quiet_mail_log()
         try:
             self.send(argv[2:])
         except CommandError as error:
