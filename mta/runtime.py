@@ -73,6 +73,24 @@ def route(address: str) -> tuple[str, str] | None:
     return routing.choose(address, transports(), directory())
 
 
+def route_by_domain(address: str) -> tuple[str, str] | None:
+    """`route` without a question to the database, for the event loop of the ingress."""
+    return routing.choose(address, transports(), _Domains())
+
+
+class _Domains:
+    """An address book that takes each address of a hosted domain for a mailbox.
+
+    Whether it is one was asked at RCPT, and is asked again by the runner before it delivers.
+    """
+
+    def is_mailbox(self, address: str) -> bool:
+        return self.nexthop(address) == ""
+
+    def nexthop(self, address: str) -> str:
+        return directory().nexthop(address)
+
+
 def enqueue(envelope: Envelope, content: bytes, origin: str | None = None) -> str:
     """Queue a message made on this host and call for its delivery; gives its queue id.
 
@@ -194,7 +212,7 @@ def ingress_house() -> House:
         hostname=hostname(),
         gate=PolicyGate(directory()),
         committer=Committer(nudge),
-        router=route,
+        router=route_by_domain,
         ids=id_maker(),
         budget=Budget(CONTENT_BUDGET),
         connections=Connections(),

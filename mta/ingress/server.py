@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 COMMAND_SECONDS = 300
 TLS_SECONDS = 30
 ERRORS_ALLOWED = 20
+# A client with a long list hears 452 for each recipient too many, and may go on with the others.
+DEFERRALS_ALLOWED = 1000
 
 
 class End(Exception):
@@ -45,6 +47,7 @@ class Connection(SMTP):
         self.wire = Wire(self._pause, self._resume)
         self._out: list[bytes] = []
         self._errors = 0
+        self._deferrals = 0
         self._reading_data = False
 
     @abstractmethod
@@ -156,8 +159,11 @@ class Connection(SMTP):
     def complain(self, reply: Reply) -> None:
         """Answer an error; too many of them end the session (RFC 5321 7.8)."""
         self.say(reply)
-        self._errors += 1
-        if self._errors > ERRORS_ALLOWED:
+        if reply.is_transient:
+            self._deferrals += 1
+        else:
+            self._errors += 1
+        if self._errors > ERRORS_ALLOWED or self._deferrals > DEFERRALS_ALLOWED:
             self.say(replies.TOO_MANY_ERRORS)
             raise End
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from mta import maillog
 from mta.ingress import arguments, auth, replies, transaction
@@ -50,7 +50,7 @@ class Session(Connection):
         return self._transaction is None
 
     async def greet(self) -> None:
-        decision = decide(Stage.CONNECT, Facts(session=self.facts), self.house.gate.policy)
+        decision = decide(Stage.CONNECT, Facts(session=self.facts), await self._policy_now())
         if not decision.accepted:
             self._refused(decision, "")
             self._out.append(decision.reply.encode())
@@ -82,7 +82,7 @@ class Session(Connection):
             await action(self, text)
         except BadArgument as error:
             self.complain(error.reply)
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             log.error("the directory does not answer: %s", error)
             self.say(replies.LOCAL_TROUBLE)
 
@@ -217,6 +217,14 @@ class Session(Connection):
         self.complain(replies.NOT_IMPLEMENTED)
 
     # --- steps of the verbs -----------------------------------------------------------------------
+
+    async def _policy_now(self) -> Policy:
+        """The policy in force; with the database away the last one seen, since MAIL will tell."""
+        try:
+            return await self.house.gate.current()
+        except (DatabaseError, InterfaceError) as error:
+            log.error("the directory does not answer: %s", error)
+            return self.house.gate.policy
 
     def _hello(self, argument: str, *, esmtp: bool) -> bool:
         """HELO and EHLO also end a transaction (RFC 5321 4.1.4)."""

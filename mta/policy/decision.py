@@ -64,6 +64,7 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
     Stage.HELO: (),
     Stage.AUTH: (sender.auth_in_clear, sender.credentials),
     Stage.MAIL: (
+        relay.denied_network,
         sender.authentication_required,
         limits.declared_size,
         sender.needs_smtputf8,

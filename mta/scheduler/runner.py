@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any, Protocol
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from mta import maillog
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 FLUSH_COUNT = 200
 FLUSH_SECONDS = 1.0
 RUN_SECONDS = 5.0
+FLUSH_TRIES = 30
 
 _NOBODY = Reply(550, "5.1.1", "no such user here")
 
@@ -134,10 +135,13 @@ class _Delivery:
         )
         length: timedelta = settings.lease
         with shop.keeper.holding(self._batch.lease_id, length):
-            self._check_routes()
-            self._deliver()
-            self._settle_the_rest()
-            self._flush(last=True)
+            try:
+                self._check_routes()
+                self._deliver()
+                self._settle_the_rest()
+            finally:
+                # Whatever went wrong: what is known is written, the rest is left to the lease.
+                self._flush(last=not self._open)
         if self._reports:
             shop.reports_due()
 
@@ -212,7 +216,18 @@ class _Delivery:
             self._flush()
 
     def _flush(self, *, last: bool = False) -> None:
-        outcomes.record(self._batch, self._waiting, noted=bool(self._noted), last=last)
+        """Write what is known. What a peer has taken must not be sent again because the
+        database was away for a moment, so this is tried for as long as the lease may last."""
+        for _ in range(FLUSH_TRIES):
+            try:
+                outcomes.record(self._batch, self._waiting, noted=bool(self._noted), last=last)
+                break
+            except (OperationalError, InterfaceError) as error:
+                log.warning("outcomes of lease %s wait: %s", self._batch.lease_id, error)
+                connection.close()
+                time.sleep(1)
+        else:
+            raise OperationalError("the outcomes could not be written")
         self._waiting = []
         self._flushed_at = time.monotonic()
 
