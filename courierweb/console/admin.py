@@ -1,0 +1,346 @@
+"""The pages of the policy: domains, mailboxes, aliases, access rules, routes, settings."""
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+
+from courierweb.console.fields import size_text
+from courierweb.console.forms import (
+    AccessRuleForm,
+    AdministratorForm,
+    AliasForm,
+    MailboxForm,
+    SettingsForm,
+)
+from courierweb.console.frame import wide_relays
+from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyChange, Route, Settings
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+class PolicyAdmin(ModelAdmin):
+    """What the policy pages share: a page says since when, and by whom, its row is as it is."""
+
+    list_per_page = 50
+    list_filter_submit = False
+    list_fullwidth = True
+    warn_unsaved_form = True
+    change_form_outer_before_template = "console/policy_origin.html"
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), "last_change": self._last_change(object_id)}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def _last_change(self, object_id: str | None) -> PolicyChange | None:
+        if object_id is None or not object_id.isdecimal():
+            return None
+        return PolicyChange.objects.filter(
+            table=self.model._meta.db_table, after__id=int(object_id)
+        ).first()
+
+
+@admin.register(Domain)
+class DomainAdmin(PolicyAdmin):
+    list_display = ("name", "shown_kind", "mailbox_count", "note", "created_at")
+    list_filter = ("kind",)
+    search_fields = ("name", "note")
+    fields = ("name", "kind", "note")
+    change_form_outer_before_template = "console/domain_head.html"
+    empty_list = "Add the first domain that this server shall receive mail for."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Domain]:
+        return super().get_queryset(request).annotate(mailbox_total=Count("mailboxes"))
+
+    @display(description="Kind", ordering="kind", label={"hosted": "success", "backup": "info"})
+    def shown_kind(self, domain: Domain) -> tuple[str, str]:
+        return domain.kind, "Hosted" if domain.kind == Domain.Kind.HOSTED else "Backup MX"
+
+    @display(description="Mailboxes", ordering="mailbox_total")
+    def mailbox_count(self, domain: Domain) -> int:
+        return domain.mailbox_total
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        domain = self.get_object(request, object_id)
+        if domain is not None and (count := domain.mailboxes.count()):
+            messages.error(
+                request,
+                f"{domain} still has {count} mailbox{'es' if count > 1 else ''}. "
+                "Delete or move these first; then the domain can go.",
+            )
+            url = reverse("admin:mta_mailbox_changelist")
+            return HttpResponseRedirect(f"{url}?domain__id__exact={quote(domain.pk)}")
+        return super().delete_view(request, object_id, extra_context)
+
+
+@admin.register(Mailbox)
+class MailboxAdmin(PolicyAdmin):
+    form = MailboxForm
+    list_display = ("address", "name", "active", "can_sign_in", "shown_quota", "created_at")
+    list_filter = ("enabled", "domain")
+    search_fields = ("local_part", "domain__name", "name")
+    list_select_related = ("domain",)
+    ordering = ("domain__name", "local_part")
+    fields = ("local_part", "domain", "name", "new_password", "quota", "enabled")
+    empty_list = "Mailboxes live in hosted domains: add a domain, then its mailboxes."
+
+    @display(description="Address", ordering="local_part", header=False)
+    def address(self, mailbox: Mailbox) -> str:
+        return mailbox.address
+
+    @display(description="State", ordering="enabled", label={"on": "success", "off": "danger"})
+    def active(self, mailbox: Mailbox) -> tuple[str, str]:
+        return ("on", "Receives mail") if mailbox.enabled else ("off", "Switched off")
+
+    @display(description="Password", boolean=True)
+    def can_sign_in(self, mailbox: Mailbox) -> bool:
+        return bool(mailbox.password)
+
+    @display(description="Quota", ordering="quota")
+    def shown_quota(self, mailbox: Mailbox) -> str:
+        return size_text(mailbox.quota) if mailbox.quota else "no limit"
+
+
+@admin.register(Alias)
+class AliasAdmin(PolicyAdmin):
+    form = AliasForm
+    list_display = ("name", "shown_targets", "note", "created_at")
+    search_fields = ("name", "targets", "note")
+    fields = ("name", "targets", "note")
+    empty_list = "An alias gives a mailbox a second address, or makes a list of several."
+
+    @display(description="Delivers to")
+    def shown_targets(self, alias: Alias) -> str:
+        shown, rest = alias.targets[:2], len(alias.targets) - 2
+        return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
+
+
+@admin.register(AccessRule)
+class AccessRuleAdmin(PolicyAdmin):
+    form = AccessRuleForm
+    list_display = ("prefix", "shown_action", "shown_relay", "text", "note", "created_at")
+    list_filter = ("action", "relay")
+    search_fields = ("prefix", "text", "note")
+    fields = ("prefix", "action", "relay", "confirmation", "text", "note")
+    empty_list = (
+        "Without rules every network may bring mail for your domains, and none may relay. "
+        "The longest matching network decides alone."
+    )
+
+    @display(description="Action", ordering="action", label={"allow": "success", "deny": "danger"})
+    def shown_action(self, rule: AccessRule) -> tuple[str, str]:
+        return rule.action, rule.action
+
+    @display(description="Relay", ordering="relay", label={"wide": "danger", "yes": "warning"})
+    def shown_relay(self, rule: AccessRule) -> tuple[str, str]:
+        if rule in wide_relays():
+            return "wide", "relay, very wide"
+        return ("yes", "relay") if rule.relay else ("no", "no")
+
+
+@admin.register(Route)
+class RouteAdmin(PolicyAdmin):
+    list_display = ("domain", "relay", "port", "shown_security", "note", "created_at")
+    list_filter = ("security",)
+    search_fields = ("domain", "relay", "note")
+    fields = ("domain", ("relay", "port"), "security", "note")
+    empty_list = "Without routes all mail goes where its domain's MX records say."
+
+    @display(description="Security", ordering="security")
+    def shown_security(self, route: Route) -> str:
+        return route.get_security_display()
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "domain":
+            field.help_text = '"example.com", ".example.com" for its sub-domains, "*" for all mail'
+        return field
+
+
+@admin.register(Settings)
+class SettingsAdmin(PolicyAdmin):
+    """One row that always exists, so the list leads straight to it."""
+
+    form = SettingsForm
+    fieldsets = (
+        (
+            "Limits",
+            {
+                "fields": (
+                    ("sizelimit", "maxdaemons"),
+                    ("maxrcpts", "maxrcpts_submission"),
+                    ("maxperip", "maxperc"),
+                    "auth_in_clear_on_loopback",
+                )
+            },
+        ),
+        (
+            "Retries",
+            {
+                "description": "Tries come in rounds of retrybeta, retryalpha apart; between the "
+                "rounds the pause grows from retrygamma, doubling at most retrymaxdelta times.",
+                "fields": (
+                    ("retryalpha", "retrybeta"),
+                    ("retrygamma", "retrymaxdelta"),
+                    ("queuetime", "dsn_queuetime"),
+                    ("warntime", "submitdelay"),
+                    "dsnlimit",
+                ),
+            },
+        ),
+        (
+            "Delivery",
+            {
+                "fields": (
+                    ("maxhost", "batchsize"),
+                    ("esmtptimeoutconnect", "esmtptimeouthelo"),
+                    ("esmtptimeout", "esmtptimeoutdata"),
+                    ("esmtptimeoutquit", "lease"),
+                )
+            },
+        ),
+        (
+            "History",
+            {"fields": (("keep_history", "keep_content"), "keep_refusals")},
+        ),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Settings | None = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = Settings.load()
+        return HttpResponseRedirect(reverse("admin:mta_settings_change", args=[row.pk]))
+
+    def response_change(self, request: HttpRequest, obj: Settings) -> HttpResponse:
+        messages.success(request, "The settings are in force for the next message.")
+        return HttpResponseRedirect(reverse("admin:mta_settings_change", args=[obj.pk]))
+
+
+@admin.register(PolicyChange)
+class PolicyChangeAdmin(ModelAdmin):
+    """Who changed what and when: written by the database, read only here."""
+
+    list_display = ("version", "at", "actor", "shown_operation", "shown_table", "subject")
+    list_filter = ("operation", "table")
+    search_fields = ("actor", "before", "after")
+    list_per_page = 50
+    list_fullwidth = True
+    show_full_result_count = False
+    empty_list = "Nothing was changed yet."
+
+    @display(
+        description="Change",
+        label={"INSERT": "success", "UPDATE": "info", "DELETE": "danger"},
+    )
+    def shown_operation(self, change: PolicyChange) -> tuple[str, str]:
+        words = {"INSERT": "added", "UPDATE": "changed", "DELETE": "deleted"}
+        return change.operation, words.get(change.operation, change.operation)
+
+    @display(description="What")
+    def shown_table(self, change: PolicyChange) -> str:
+        return table_name(change)
+
+    @display(description="Which")
+    def subject(self, change: PolicyChange) -> str:
+        return change_subject(change)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        return HttpResponseRedirect(reverse("console:change", args=[object_id]))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: PolicyChange | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: PolicyChange | None = None) -> bool:
+        return False
+
+
+def table_name(change: PolicyChange) -> str:
+    """ "access rule", for people."""
+    for model in apps.get_app_config("mta").get_models():
+        if model._meta.db_table == change.table:
+            return str(model._meta.verbose_name)
+    return change.table
+
+
+def change_subject(change: PolicyChange) -> str:
+    """The name of the changed row, as its own page calls it."""
+    row = change.after or change.before or {}
+    if "local_part" in row:
+        domain = Domain.objects.filter(pk=row.get("domain_id")).first()
+        return f"{row['local_part']}@{domain or '(deleted domain)'}"
+    return str(row.get("name") or row.get("prefix") or row.get("domain") or "")
+
+
+@admin.register(User)
+class AdministratorAdmin(DjangoUserAdmin, ModelAdmin):
+    """People who may sign in here."""
+
+    form = AdministratorForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser")
+    list_fullwidth = True
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        (
+            "Rights",
+            {
+                "fields": ("is_active", "is_staff", "is_superuser", "user_permissions"),
+                "description": "Staff may sign in; a superuser may do everything and read "
+                "message sources.",
+            },
+        ),
+    )
+    filter_horizontal = ()
+
+    def has_view_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return self._may(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._may(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return self._may(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return self._may(request)
+
+    @staticmethod
+    def _may(request: HttpRequest) -> bool:
+        """Who could make administrators could make themselves everything."""
+        return bool(request.user.is_active and request.user.is_superuser)

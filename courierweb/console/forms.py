@@ -1,0 +1,144 @@
+"""The forms of the policy pages."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import password_validation
+from django.contrib.auth.hashers import is_password_usable
+from django.db import models
+from unfold.forms import UnfoldReadOnlyPasswordHashWidget, UserChangeForm
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+
+from courierweb.console.fields import DurationField, LinesField, SizeField
+from mta.models import AccessRule, Alias, Mailbox, Settings
+
+
+class MailboxForm(forms.ModelForm):
+    """A mailbox; the password is only ever written, never shown."""
+
+    new_password = forms.CharField(
+        required=False,
+        strip=False,
+        label="Password",
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+    )
+    quota = SizeField(initial=0, help_text='for example "2 GiB"; 0 means no limit')
+
+    class Meta:
+        model = Mailbox
+        fields = ("local_part", "domain", "name", "enabled", "quota")
+        labels = {"local_part": "Mailbox", "name": "Person or role"}
+        help_texts = {
+            "local_part": "the part before the @",
+            "enabled": "off: new mail is refused with 5.2.1",
+            "name": "",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:
+            text = "leave empty for a mailbox that receives mail but cannot sign in"
+        elif self.instance.password:
+            text = "a password is set; write a new one to replace it"
+        else:
+            text = "no password is set, so nobody can sign in"
+        self.fields["new_password"].help_text = text
+
+    def clean_new_password(self) -> str:
+        password = self.cleaned_data["new_password"]
+        if password:
+            password_validation.validate_password(password)
+        return password
+
+    def save(self, commit: bool = True) -> Mailbox:
+        if self.cleaned_data["new_password"]:
+            self.instance.set_password(self.cleaned_data["new_password"])
+        return super().save(commit)
+
+
+class HiddenHash(UnfoldReadOnlyPasswordHashWidget):
+    """Says whether there is a password, and shows no part of its hash."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        is_set = bool(value) and is_password_usable(value)
+        context["summary"] = [{"label": "a password is set" if is_set else "no password is set"}]
+        return context
+
+
+class AdministratorForm(UserChangeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].widget = HiddenHash()
+
+
+class AliasForm(forms.ModelForm):
+    targets = LinesField(help_text="one address a line; several make a list")
+
+    class Meta:
+        model = Alias
+        fields = ("name", "targets", "note")
+        labels = {"name": "Address"}
+        help_texts = {
+            "name": '"name@domain", or "@domain" for whatever has no mailbox or alias of its own'
+        }
+
+
+class AccessRuleForm(forms.ModelForm):
+    """A rule that opens relaying to a very wide network must be confirmed by typing it again."""
+
+    confirmation = forms.CharField(
+        required=False,
+        label="Confirm a wide relay",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text="needed only to let more than a /8 (IPv6: a /32) relay: type the prefix again",
+    )
+
+    class Meta:
+        model = AccessRule
+        fields = ("prefix", "action", "relay", "text", "note")
+        labels = {"prefix": "Network", "text": "Reply text"}
+        help_texts = {"prefix": "an address, or a network like 192.0.2.0/24 or 2001:db8::/32"}
+
+    def _post_clean(self) -> None:
+        """After the model has put the prefix into its normal form."""
+        super()._post_clean()
+        if "prefix" in self._errors or not {"prefix", "relay"} & set(self.changed_data):
+            return
+        rule = self.instance
+        typed = self.cleaned_data.get("confirmation", "").strip()
+        if rule.is_wide_relay and typed not in {rule.prefix, self.data.get("prefix", "").strip()}:
+            self.add_error(
+                "confirmation",
+                f"{rule.prefix} would make this an open relay for a very large part of the "
+                "Internet, and others would soon refuse its mail. If that is what you want, "
+                f"type {rule.prefix} here.",
+            )
+
+
+class SettingsForm(forms.ModelForm):
+    """All settings; durations and sizes in words."""
+
+    sizelimit = SizeField(help_text="largest message")
+    dsnlimit = SizeField(help_text="a failure DSN returns the whole message below this size")
+
+    class Meta:
+        model = Settings
+        exclude = ("id",)
+        help_texts = {
+            "retryalpha": "pause between the tries of a round",
+            "retrybeta": "tries in a round",
+            "retrygamma": "pause after the first round",
+            "retrymaxdelta": "how often that pause may double",
+            "esmtptimeoutconnect": "waiting for a connection",
+            "esmtptimeouthelo": "waiting for the greeting and the answer to EHLO",
+            "esmtptimeout": "waiting for the answer to another command",
+            "esmtptimeoutdata": "sending a block of the message",
+            "esmtptimeoutquit": "waiting for the answer to QUIT",
+            "keep_refusals": "how long refused mail stays in the history",
+        }
+        field_classes = {
+            field.name: DurationField
+            for field in Settings._meta.concrete_fields
+            if isinstance(field, models.DurationField)
+        }

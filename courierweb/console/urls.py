@@ -1,0 +1,20 @@
+"""The console's own pages; the admin's follow them under the same prefix."""
+
+from django.urls import path
+
+from courierweb.console import changes, jobs, message, queue, search
+
+app_name = "console"
+urlpatterns = [
+    path("find/", search.search, name="search"),
+    path("queue/", queue.queue, name="queue"),
+    path("queue/confirm/", queue.confirm, name="queue_confirm"),
+    path("queue/apply/", queue.apply, name="queue_apply"),
+    path("messages/<slug:queue_id>/", message.message, name="message"),
+    path("messages/<slug:queue_id>/source/", message.source, name="source"),
+    path("refusals/", message.refusals, name="refusals"),
+    path("refusals/<int:refusal_id>/", message.refusal, name="refusal"),
+    path("changes/<int:change_id>/", changes.change, name="change"),
+    path("domains/<int:domain_id>/check-dns/", jobs.check_dns, name="check_dns"),
+    path("jobs/<slug:job_id>/", jobs.job, name="job"),
+]
