@@ -3,11 +3,10 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Min
 from django.http import HttpRequest
 
-from mta.models import AccessRule, Message, Recipient
-from mta.models.message import LIVE_STATES
+from mta.models import AccessRule
+from mta.queue import history
 
 # The badge in the navigation stops counting here, so that it costs the same on any queue.
 BADGE_LIMIT = 1000
@@ -31,17 +30,5 @@ def wide_relays() -> list[AccessRule]:
 
 def live(request: HttpRequest) -> str:
     """The number of recipients in the queue, for the navigation."""
-    rows = Recipient.objects.filter(state__in=LIVE_STATES).values("id")[: BADGE_LIMIT + 1]
-    count = len(rows)
+    count = history.live_count(BADGE_LIMIT)
     return f"{BADGE_LIMIT}+" if count > BADGE_LIMIT else str(count)
-
-
-def oldest_live() -> Message | None:
-    """The message that has been in the queue longest.
-
-    Ids ascend with time. The sum keeps the planner from walking the index of all recipients,
-    finished ones too, in search of the first live one.
-    """
-    live = Recipient.objects.filter(state__in=LIVE_STATES)
-    message_id = live.aggregate(first=Min(F("message_id") + 0))["first"]
-    return Message.objects.filter(pk=message_id).first() if message_id is not None else None

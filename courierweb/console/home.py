@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from courierweb.console import chart, health
-from courierweb.console.frame import oldest_live
 from courierweb.console.templatetags.console import age, clip, hop
 from mta.models import AccessRule, Domain, Message, PolicyChange, Settings
 from mta.queue import history
@@ -55,7 +54,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "is_fullwidth": "1",
         "parts": parts,
         "certificate": certificate,
-        "tiles": _tiles(picture, oldest_live()),
+        "tiles": _tiles(picture, history.oldest_live()),
         "chart": picture,
         "groups": groups[:6],
         "warnings": _warnings(context["wide_relays"], parts, certificate, groups),

@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import BinaryField, Func
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from courierweb.console.page import page, render_page
 from courierweb.console.queue import VERBS
-from mta.models import Content, Message, Refusal
+from mta.models import Message, Refusal
 from mta.protocol.queue_id import decode_queue_id
 from mta.queue import history
 from mta.queue.history import TimelineEntry
@@ -71,7 +70,7 @@ def source(request: HttpRequest, queue_id: str) -> HttpResponse:
         "console/source.html",
         f"Source of {row.queue_id}",
         message=row,
-        source=_head(row.pk, MOST_SOURCE_OCTETS).decode("utf-8", "replace"),
+        source=history.content_head(row.pk, MOST_SOURCE_OCTETS).decode("utf-8", "replace"),
         cut=row.size > MOST_SOURCE_OCTETS,
     )
 
@@ -145,7 +144,7 @@ def _refusal_entries(row: Refusal) -> Iterator[TimelineEntry]:
 
 def _headers(message_id: int) -> list[tuple[str, str]]:
     """Names and values of the header fields, unfolded."""
-    head = _head(message_id, MOST_HEADER_OCTETS).decode("utf-8", "replace")
+    head = history.content_head(message_id, MOST_HEADER_OCTETS).decode("utf-8", "replace")
     fields: list[tuple[str, str]] = []
     for line in head.split("\r\n\r\n", 1)[0].split("\r\n"):
         if line[:1] in (" ", "\t") and fields:
@@ -155,10 +154,3 @@ def _headers(message_id: int) -> list[tuple[str, str]]:
             name, _, value = line.partition(":")
             fields.append((name, value.strip()))
     return fields
-
-
-def _head(message_id: int, octets: int) -> bytes:
-    """The first octets of the stored message, without reading the rest."""
-    head = Func("data", 1, octets, function="substring", output_field=BinaryField())
-    rows = Content.objects.filter(pk=message_id).values_list(head)
-    return bytes(rows[0][0]) if rows else b""

@@ -19,7 +19,6 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from courierweb.console import health
-from courierweb.console.frame import oldest_live
 from mta.models import PolicyState
 from mta.queue import history
 
@@ -96,7 +95,7 @@ def _queue() -> Iterator[Metric]:
     for state, count in history.queue_counts().items():
         gauge.add_metric([state], count)
     yield gauge
-    oldest = oldest_live()
+    oldest = history.oldest_live()
     seconds = (timezone.now() - oldest.created_at).total_seconds() if oldest else 0
     yield GaugeMetricFamily(
         "courierweb_queue_oldest_seconds", "Age of the oldest message in the queue", value=seconds

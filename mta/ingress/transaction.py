@@ -98,17 +98,18 @@ def make_submission(
         auth_user=session.auth_user,
         recipient=only,
     )
+    stored = received + headers.rename_return_path(content)
     accepted = {
         "session": describe(session),
         "decisions": history + transaction.decisions,
-        "size": len(content),
+        "size": len(stored),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     return intake.prepare(
         arrival,
         transaction.envelope(session),
         transaction.accepted,
-        received + headers.rename_return_path(content),
+        stored,
         transaction.policy,
         router,
         accepted,

@@ -14,6 +14,7 @@ from mta.protocol import status
 from mta.protocol.envelope import Recipient
 
 MAX_TARGETS = 10_000
+MAX_DEPTH = 100
 
 
 class Lookup(Protocol):
@@ -38,7 +39,11 @@ class Expanded:
 def resolve(address: str, lookup: Lookup) -> Resolution:
     """Follow aliases from an address to the end. Each name is expanded once, so loops end."""
     expansion = _Expansion(lookup)
-    standing = expansion.follow(address)
+    try:
+        standing = expansion.follow(address)
+    except _TooMuch as error:
+        # All or nothing: a list is never delivered in part.
+        return Resolution(address, Standing.LOOP, steps=(str(error), *expansion.steps))
     targets = tuple(expansion.targets)
     if standing is Standing.ALIAS and not targets:
         standing = Standing.LOOP
@@ -114,12 +119,17 @@ def unknown_here(facts: Facts, policy: Policy) -> Finding:
     return passed("the domain is not ours")
 
 
+class _TooMuch(Exception):
+    """An alias that grows beyond any use."""
+
+
 class _Expansion:
     """One walk through the aliases; collects final addresses in order of discovery."""
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
         self._names: set[str] = set()
+        self._depth = 0
         self.targets: dict[str, None] = {}
         self.steps: list[str] = []
         self.is_list = False
@@ -155,16 +165,18 @@ class _Expansion:
         members = tuple(members)
         self.is_list = self.is_list or len(members) > 1
         self.steps.append(f"{name} stands for {', '.join(members[:10])}")
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _TooMuch(f"aliases within aliases, more than {MAX_DEPTH} deep")
         for member in members:
-            if len(self.targets) >= MAX_TARGETS:
-                self.steps.append(f"more than {MAX_TARGETS} targets")
-                self.targets.clear()
-                return Standing.LOOP
             self.follow(member)
+        self._depth -= 1
         return Standing.ALIAS
 
     def _end(self, address: str) -> None:
         self.targets.setdefault(address)
+        if len(self.targets) > MAX_TARGETS:
+            raise _TooMuch(f"more than {MAX_TARGETS} targets")
 
 
 def _replaced(recipient: Recipient, resolution: Resolution) -> Iterable[Recipient]:

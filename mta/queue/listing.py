@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from mta.models import Message
 from mta.protocol.queue_id import encode_queue_id
 
 # Written out, so that the planner sees the predicate of the partial index.
@@ -237,6 +238,34 @@ def recipients_of(message_ids: list[int]) -> dict[int, list[RecipientRow]]:
     for message_id, *columns in rows:
         found.setdefault(message_id, []).append(RecipientRow(*columns))
     return found
+
+
+def live_count(most: int) -> int:
+    """The number of live recipients, counted to `most` + 1 and no further."""
+    ((count,),) = fetch(
+        f"SELECT count(*) FROM (SELECT 1 FROM mta_recipient r WHERE {LIVE} LIMIT %s) AS counted",
+        [most + 1],
+    )
+    return int(count)
+
+
+def oldest_live() -> Message | None:
+    """The message that has been in the queue longest.
+
+    Ids ascend with time. The sum keeps the planner from walking the index of all recipients,
+    finished ones too, in search of the first live one.
+    """
+    ((message_id,),) = fetch(f"SELECT min(r.message_id + 0) FROM mta_recipient r WHERE {LIVE}")
+    return Message.objects.filter(pk=message_id).first() if message_id is not None else None
+
+
+def content_head(message_id: int, octets: int) -> bytes:
+    """The first octets of a stored message, without reading the rest; b"" when it is gone."""
+    rows = fetch(
+        "SELECT substring(data FROM 1 FOR %s) FROM mta_content WHERE message_id = %s",
+        [octets, message_id],
+    )
+    return bytes(rows[0][0]) if rows else b""
 
 
 def _messages(ids: list[int]) -> Iterator[QueuedMessage]:

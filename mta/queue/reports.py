@@ -33,16 +33,23 @@ ORDER BY m.id LIMIT 1 FOR UPDATE OF m SKIP LOCKED
 
 
 def claim_due() -> DueReport | None:
-    """One message with reports due, its row locked until the caller's transaction ends."""
+    """One message with reports due; it and they are locked until the caller's transaction ends.
+
+    A recipient that a worker is settling at this moment is left for another time: the report
+    that is due may become another one.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_DUE)
         row = cursor.fetchone()
     if row is None:
         return None
     message = Message.objects.get(id=row[0])
-    recipients = Recipient.objects.filter(message=message).exclude(report="").order_by("id")
+    marked = Recipient.objects.filter(message=message).exclude(report="").order_by("id")
+    recipients = tuple(marked.select_for_update(skip_locked=True))
+    if not recipients:
+        return None
     content = Content.objects.filter(message=message).values_list("data", flat=True).first()
-    return DueReport(message, tuple(recipients), bytes(content or b""))
+    return DueReport(message, recipients, bytes(content or b""))
 
 
 def done(due: DueReport, dsn_queue_id: str, at: datetime) -> None:
