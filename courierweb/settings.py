@@ -86,6 +86,8 @@ DATABASES = {
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
+        # Allows what asks for it (mta.queue.prepared) to keep its statements prepared.
+        "prepare_threshold": 1000,
         # An acknowledged message is on disk, whatever the server's own default says.
         "options": "-c statement_timeout=30000 -c lock_timeout=5000 -c synchronous_commit=on",
     }

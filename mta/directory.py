@@ -12,16 +12,17 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_network
 from typing import TypeVar
 
 from django.contrib.auth.hashers import check_password
-from django.db import connection
 
 from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyState, Route, Settings
 from mta.policy import recipients, routing
 from mta.policy.facts import Access, DomainKind, Limits, Policy, Resolution, RouteFact, Times
 from mta.protocol import address as addresses
+from mta.queue import prepared
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -77,10 +78,10 @@ class Directory:
         """The address after alias expansion."""
         known = self._resolutions.get(address)
         if known is None:
-            policy = self._policy
+            policy, resolutions = self._policy, self._resolutions
             known = recipients.resolve(address, self)
             if policy is self._policy:
-                _remember(self._resolutions, address, known)
+                _remember(resolutions, address, known)
         return known
 
     def domain_kind(self, domain: str) -> DomainKind | None:
@@ -92,10 +93,11 @@ class Directory:
         return None if row is None else row.enabled
 
     def alias(self, name: str) -> tuple[str, ...] | None:
-        if name not in self._aliases:
-            targets = Alias.objects.filter(name=name).values_list("targets", flat=True).first()
-            _remember(self._aliases, name, None if targets is None else tuple(targets))
-        return self._aliases.get(name)
+        aliases = self._aliases
+        with suppress(KeyError):
+            return aliases[name]
+        row = Alias.objects.filter(name=name).values_list("targets", flat=True).first()
+        return _remember(aliases, name, None if row is None else tuple(row))
 
     def is_mailbox(self, address: str) -> bool:
         """Whether mail for the address ends in a Maildir here."""
@@ -121,11 +123,12 @@ class Directory:
         return correct
 
     def _mailbox(self, address: str) -> Mailbox | None:
-        if address not in self._mailboxes:
-            local, domain = addresses.split(address)
-            row = Mailbox.objects.filter(domain__name=domain, local_part=local).first()
-            _remember(self._mailboxes, address, row)
-        return self._mailboxes.get(address)
+        mailboxes = self._mailboxes
+        with suppress(KeyError):
+            return mailboxes[address]
+        local, domain = addresses.split(address)
+        row = Mailbox.objects.filter(domain__name=domain, local_part=local).first()
+        return _remember(mailboxes, address, row)
 
     def _load(self, version: int) -> None:
         settings = Settings.load()
@@ -172,12 +175,10 @@ class _PasswordCache:
 
 
 def current_version() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT version FROM mta_policystate WHERE id = 1")
-        row = cursor.fetchone()
-    if row is None:
+    rows = prepared.execute("SELECT version FROM mta_policystate WHERE id = 1", {})
+    if not rows:
         raise PolicyState.DoesNotExist("the database has no policy version: run migrate")
-    return int(row[0])
+    return int(rows[0][0])
 
 
 def _access() -> tuple[Access, ...]:
@@ -215,7 +216,10 @@ def _times(settings: Settings) -> Times:
     )
 
 
-def _remember(cache: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+def _remember(cache: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
+    """Put it into the cache that was asked before the database was: when the policy changed
+    in between, that cache is no longer in use, and what was read too early goes with it."""
     if len(cache) >= CACHE_SIZE:
         cache.clear()
     cache[key] = value
+    return value

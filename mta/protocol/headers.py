@@ -10,7 +10,8 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
 _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(<[^>\r\n]{1,500}>)", re.I | re.M)
-_SUBJECT = re.compile(rb"^subject:[ \t]*((?:[^\r\n]|\r\n[ \t])*)", re.I | re.M)
+# Bounded, because a regular expression keeps a note of each repetition.
+_SUBJECT = re.compile(rb"^subject:[ \t]*((?:[^\r\n]|\r\n[ \t]){0,2000})", re.I | re.M)
 _RECEIVED = re.compile(rb"^received:", re.I | re.M)
 _RETURN_PATH = re.compile(rb"^return-path:", re.I | re.M)
 _MAX_SUBJECT = 500
@@ -42,7 +43,7 @@ def scan(content: bytes) -> HeaderFacts:
     subject = _SUBJECT.search(header)
     return HeaderFacts(
         size=len(header),
-        hops=len(_RECEIVED.findall(header)),
+        hops=sum(1 for _ in _RECEIVED.finditer(header)),
         message_id=_printable(message_id.group(1).decode("ascii", "replace")) if message_id else "",
         subject=_readable(subject.group(1)) if subject else "",
         eight_bit=not header.isascii(),
@@ -59,7 +60,7 @@ def rename_return_path(content: bytes) -> bytes:
 
 def _readable(value: bytes) -> str:
     """A header value for people: unfolded, encoded words decoded where they can be."""
-    text = re.sub(r"\s+", " ", value[: 4 * _MAX_SUBJECT].decode("utf-8", "replace")).strip()
+    text = re.sub(r"\s+", " ", value.decode("utf-8", "replace")).strip()
     if "=?" in text:
         try:
             text = str(make_header(decode_header(text)))

@@ -44,7 +44,7 @@ def parse_mail(text: str) -> MailParameters:
     known = {"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"}
     _refuse_unknown(given, known)
     return MailParameters(
-        size=_size(given.get("SIZE")),
+        size=_size(given["SIZE"]) if "SIZE" in given else 0,
         body=_choice("BODY", given.get("BODY"), {"7BIT", "8BITMIME"}) if "BODY" in given else "",
         smtputf8=_flag("SMTPUTF8", given),
         ret=_choice("RET", given.get("RET"), {"FULL", "HDRS"}) if "RET" in given else "",
@@ -85,11 +85,10 @@ def _refuse_unknown(given: dict[str, str | None], known: set[str]) -> None:
 
 
 def _size(value: str | None) -> int:
-    if value is None:
-        return 0
-    if not (value.isascii() and value.isdigit()) or len(value) > _MAX_SIZE_DIGITS:
+    digits = value or ""
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _MAX_SIZE_DIGITS:
         raise ParameterError("SIZE must be a number of octets")
-    return int(value)
+    return int(digits)
 
 
 def _choice(name: str, value: str | None, allowed: set[str]) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from mta.models import Message, State
 from mta.protocol.envelope import Envelope
+from mta.queue import prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,7 @@ class AlreadyQueued(Exception):
 def commit(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord] = ()) -> None:
     """Make all of it durable at once. Raises DatabaseError; then nothing is stored."""
     if submissions or refusals:
-        with connection.wrap_database_errors:
-            _insert(submissions, refusals)
+        _insert(submissions, refusals)
 
 
 def commit_each(
@@ -152,22 +151,18 @@ def _insert(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]
     now = (submissions[0].at if submissions else refusals[0].at).timestamp()
     messages = [_message_row(each, start) for each, start in _starts(submissions)]
     recipients = [_recipient_row(each, row) for each in submissions for row in each.recipients]
-    connection.ensure_connection()
-    # psycopg's own cursor: binds on the server, so that contents are not turned into text.
-    with psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(
-            _INSERT,
-            {
-                "messages": json.dumps(messages),
-                "contents": b"".join([each.content for each in submissions]),
-                "recipients": json.dumps(recipients),
-                "refusals": json.dumps([_refusal_row(each) for each in refusals]),
-                "now": now,
-                "accepted": len(submissions),
-                "refused": len(refusals),
-            },
-            prepare=True,
-        )
+    prepared.execute(
+        _INSERT,
+        {
+            "messages": json.dumps(messages),
+            "contents": b"".join([each.content for each in submissions]),
+            "recipients": json.dumps(recipients),
+            "refusals": json.dumps([_refusal_row(each) for each in refusals]),
+            "now": now,
+            "accepted": len(submissions),
+            "refused": len(refusals),
+        },
+    )
 
 
 _INSERT = """
@@ -213,7 +208,7 @@ WITH given AS MATERIALIZED (
         session jsonb)
 )
 INSERT INTO mta_tally (at, kind, count)
-SELECT to_timestamp(%(now)s), kind, count
+SELECT to_timestamp(%(now)s::float8), kind, count
 FROM (VALUES ('accepted', %(accepted)s::int8), ('refused', %(refused)s::int8)) AS t(kind, count)
 WHERE count > 0
 """

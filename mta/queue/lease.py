@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 from django.db import connection, transaction
 
 from mta.models import Attempt
+from mta.queue import prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,18 @@ class Batch:
 _DUE_HOPS = """
 WITH RECURSIVE hop AS (
     (SELECT nexthop FROM mta_recipient
-     WHERE transport = %(transport)s AND state = 'queued' ORDER BY nexthop LIMIT 1)
+     WHERE transport = %(transport)s::text AND state = 'queued' ORDER BY nexthop LIMIT 1)
     UNION ALL
     SELECT (SELECT r.nexthop FROM mta_recipient r
-            WHERE r.transport = %(transport)s AND r.state = 'queued' AND r.nexthop > hop.nexthop
+            WHERE r.transport = %(transport)s::text AND r.state = 'queued'
+              AND r.nexthop > hop.nexthop
             ORDER BY r.nexthop LIMIT 1)
     FROM hop WHERE hop.nexthop IS NOT NULL
 ), overdue AS (
     SELECT hop.nexthop,
            (SELECT r.next_attempt FROM mta_recipient r
-            WHERE r.transport = %(transport)s AND r.state = 'queued' AND r.nexthop = hop.nexthop
+            WHERE r.transport = %(transport)s::text AND r.state = 'queued'
+              AND r.nexthop = hop.nexthop
             ORDER BY r.next_attempt LIMIT 1) AS at
     FROM hop WHERE hop.nexthop IS NOT NULL
 )
@@ -74,8 +76,8 @@ _NEXT_HOP = (
 SELECT nexthop FROM overdue
 WHERE at <= now() AND nexthop <> ALL(%(busy)s::text[])
   AND (SELECT count(*) FROM mta_lease l
-       WHERE l.transport = %(transport)s AND l.nexthop = overdue.nexthop
-         AND l.expires_at > now()) < %(limit)s
+       WHERE l.transport = %(transport)s::text AND l.nexthop = overdue.nexthop
+         AND l.expires_at > now()) < %(limit)s::int8
 ORDER BY at LIMIT 1
 """
 )
@@ -83,14 +85,15 @@ ORDER BY at LIMIT 1
 # Lease and claim in one: the lease row is made only when there is something to hold.
 _TAKE = """
 due AS (
-    SELECT r.id FROM mta_recipient r, chosen
-    WHERE r.transport = %(transport)s AND r.nexthop = chosen.nexthop AND r.state = 'queued'
-      AND r.next_attempt <= now()
-    ORDER BY r.next_attempt LIMIT %(batch)s FOR UPDATE OF r SKIP LOCKED
+    -- Compared with one value, so that the index gives the order and the limit ends the scan.
+    SELECT r.id FROM mta_recipient r
+    WHERE r.transport = %(transport)s::text AND r.nexthop = (SELECT nexthop FROM chosen)
+      AND r.state = 'queued' AND r.next_attempt <= now()
+    ORDER BY r.next_attempt LIMIT %(batch)s::int8 FOR UPDATE OF r SKIP LOCKED
 ), lease AS (
     INSERT INTO mta_lease (transport, nexthop, owner, acquired_at, expires_at)
-    SELECT %(transport)s, chosen.nexthop, %(owner)s, now(),
-           now() + make_interval(secs => %(seconds)s)
+    SELECT %(transport)s::text, chosen.nexthop, %(owner)s::text, now(),
+           now() + make_interval(secs => %(seconds)s::float8)
     FROM chosen WHERE EXISTS (SELECT 1 FROM due)
     RETURNING id, nexthop, acquired_at
 )
@@ -125,17 +128,13 @@ def claim(transport: str, *, batch: int, lease: timedelta, owner: str) -> Batch 
     For transports without a limit per next hop, whose delivery is idempotent. `owner` names the
     process.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _TAKE_OLDEST,
-            {
-                "transport": transport,
-                "batch": batch,
-                "owner": owner,
-                "seconds": lease.total_seconds(),
-            },
-        )
-        return _batch(transport, cursor.fetchall())
+    values = {
+        "transport": transport,
+        "batch": batch,
+        "owner": owner,
+        "seconds": lease.total_seconds(),
+    }
+    return _batch(transport, prepared.execute(_TAKE_OLDEST, values))
 
 
 def claim_limited(
@@ -165,15 +164,11 @@ def renew(lease_id: int, lease: timedelta) -> bool:
 
 def contents(message_ids: Iterable[int]) -> dict[int, bytes]:
     """The stored contents of these messages, by message id."""
-    # psycopg's own cursor: Django's would fetch the octets as text, in hexadecimal.
-    connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(
-            "SELECT message_id, data FROM mta_content WHERE message_id = ANY(%s)",
-            [list(message_ids)],
-            binary=True,
-        )
-        return dict(cursor.fetchall())
+    rows = prepared.execute(
+        "SELECT message_id, data FROM mta_content WHERE message_id = ANY(%(ids)s::int8[])",
+        {"ids": list(message_ids)},
+    )
+    return dict(rows)
 
 
 def started(batch: Batch, recipient_ids: Iterable[int]) -> None:
@@ -226,10 +221,9 @@ def reap() -> list[int]:
 
 
 def _next_hop(transport: str, limit: int, busy: list[str]) -> str | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_NEXT_HOP, {"transport": transport, "limit": limit, "busy": busy})
-        row = cursor.fetchone()
-    return None if row is None else str(row[0])
+    values = {"transport": transport, "limit": limit, "busy": busy}
+    rows = prepared.execute(_NEXT_HOP, values)
+    return str(rows[0][0]) if rows else None
 
 
 def _claim_from(
@@ -238,17 +232,14 @@ def _claim_from(
     with transaction.atomic(), connection.cursor() as cursor:
         if not _has_room(cursor, transport, nexthop, limit):
             return None
-        cursor.execute(
-            _TAKE_FROM,
-            {
-                "transport": transport,
-                "nexthop": nexthop,
-                "batch": batch,
-                "owner": owner,
-                "seconds": lease.total_seconds(),
-            },
-        )
-        return _batch(transport, cursor.fetchall())
+        values = {
+            "transport": transport,
+            "nexthop": nexthop,
+            "batch": batch,
+            "owner": owner,
+            "seconds": lease.total_seconds(),
+        }
+        return _batch(transport, prepared.execute(_TAKE_FROM, values))
 
 
 def _batch(transport: str, rows: list[tuple[Any, ...]]) -> Batch | None:

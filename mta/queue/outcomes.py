@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection
 
 from mta.models import Attempt, State
+from mta.queue import prepared
 from mta.queue.commit import storable
 from mta.queue.lease import Batch
 
@@ -56,7 +57,7 @@ WITH given AS MATERIALIZED (
         finished_at = CASE WHEN g.next_attempt IS NULL THEN now() END,
         lease_id = NULL
     FROM given g
-    WHERE r.id = g.id AND r.lease_id = %(lease)s AND r.state = 'delivering'
+    WHERE r.id = g.id AND r.lease_id = %(lease)s::int8 AND r.state = 'delivering'
     RETURNING r.id
 ), ours AS (
     SELECT given.* FROM given JOIN settled USING (id)
@@ -73,12 +74,13 @@ WITH given AS MATERIALIZED (
     WHERE m.id = done.message_id
 ), dropped AS (
     DELETE FROM mta_attempt a USING ours
-    WHERE %(noted)s AND a.message_id = ours.message_id AND a.recipient_id = ours.id
+    WHERE %(noted)s::bool AND a.message_id = ours.message_id AND a.recipient_id = ours.id
       AND a.result = 'started'
 ), attempts AS (
     INSERT INTO mta_attempt (message_id, recipient_id, number, transport, nexthop, started_at,
         finished_at, result, reply, remote, tls, command, next_attempt)
-    SELECT message_id, id, number, %(transport)s, %(nexthop)s, %(started)s, now(), result, reply,
+    SELECT message_id, id, number, %(transport)s::text, %(nexthop)s::text, %(started)s::timestamptz,
+        now(), result, reply,
         remote, tls, command, to_timestamp(next_attempt)
     FROM ours
 ), tally AS (
@@ -87,7 +89,7 @@ WITH given AS MATERIALIZED (
         ELSE state END, count(*)
     FROM ours GROUP BY 2
 ), ended AS (
-    DELETE FROM mta_lease WHERE %(last)s AND id = %(lease)s
+    DELETE FROM mta_lease WHERE %(last)s::bool AND id = %(lease)s::int8
 )
 SELECT id FROM settled ORDER BY id
 """
@@ -103,20 +105,19 @@ def record(
     """
     if not settlements and not last:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _SETTLE,
-            {
-                "settlements": json.dumps([_row(settlement) for settlement in settlements]),
-                "lease": batch.lease_id,
-                "transport": batch.transport,
-                "nexthop": batch.nexthop,
-                "started": batch.acquired_at,
-                "noted": noted,
-                "last": last,
-            },
-        )
-        return [row[0] for row in cursor.fetchall()]
+    rows = prepared.execute(
+        _SETTLE,
+        {
+            "settlements": json.dumps([_row(settlement) for settlement in settlements]),
+            "lease": batch.lease_id,
+            "transport": batch.transport,
+            "nexthop": batch.nexthop,
+            "started": batch.acquired_at,
+            "noted": noted,
+            "last": last,
+        },
+    )
+    return [row[0] for row in rows]
 
 
 def give_back(batch: Batch, recipient_ids: Sequence[int]) -> None:

@@ -10,6 +10,7 @@ Tests see it the way its users do: through its ports, its Maildirs and `manage.p
 shell. Leaving the context stops it and makes sure that it ended as promised.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -38,6 +39,7 @@ STOPPED_WITHIN = 10.0
 # Generous: the tests share a small machine with others.
 SOON = 60.0
 TAIL = 25
+PR_SET_PDEATHSIG = 1
 
 _Value = TypeVar("_Value")
 
@@ -49,6 +51,23 @@ def wait_for(condition: Callable[[], _Value], what: str, seconds: float = SOON) 
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
         time.sleep(0.05)
     return value
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free on all addresses a moment ago."""
+    servers = [socket.create_server(("", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
+        server.close()
+    return ports
+
+
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 class Refused(Exception):
@@ -93,7 +112,7 @@ class Appliance:
         self.home = Path(tempfile.mkdtemp(prefix="courierweb-appliance-"))
         # PostgreSQL, which runs as another user when we are root, has to pass through.
         self.home.chmod(0o711)
-        self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.admin_password = "correct horse battery"
         self._dns = dns
         self._output = self.home / "run.log"
@@ -124,6 +143,7 @@ class Appliance:
 
     def start(self) -> None:
         """Returns when the self-test of the start is through and /healthz answers 200."""
+        printed = len(self.output)
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 [ROOT / "deploy" / "run"],
@@ -133,10 +153,10 @@ class Appliance:
                 stderr=subprocess.STDOUT,
                 # A Ctrl-C at the tests is answered by stop(), once.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
-        started = len(self.output)
         wait_for(
-            lambda: self._has_ended() or "self-test: " in self.output[started:],
+            lambda: self._has_ended() or "self-test: " in self.output[printed:],
             "the self-test line of deploy/run",
             STARTED_WITHIN,
         )
@@ -155,6 +175,15 @@ class Appliance:
         assert status == 0, f"deploy/run ended with status {status}\n{self.log_tail()}"
         assert seconds < STOPPED_WITHIN, f"stopping took {seconds:.1f} s\n{self.log_tail()}"
         assert not left, f"outlived deploy/run: {left}"
+
+    def crash(self) -> None:
+        """kill -9 the supervisor; returns when nothing is left of the parts either."""
+        assert self._process is not None
+        all_of_it = set(_descendants(self._process.pid))
+        self._kill()
+        wait_for(
+            lambda: all_of_it.isdisjoint(pid for pid, _ in _processes()), "the parts to be gone"
+        )
 
     @property
     def output(self) -> str:
@@ -333,15 +362,6 @@ def _fresh_shell() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that were free on all addresses a moment ago."""
-    servers = [socket.create_server(("", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in servers]
-    for server in servers:
-        server.close()
-    return ports
-
-
 def _last_lines(path: Path) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-TAIL:])
 
@@ -366,6 +386,11 @@ def _descendants(parent: int) -> list[int]:
     for ancestor in found:
         found += [pid for pid, of in processes if of == ancestor]
     return found[1:]
+
+
+def _end_with_parent() -> None:
+    """Tests that are killed leave no appliance behind: it gets a SIGTERM then."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _command_line(pid: int) -> str:

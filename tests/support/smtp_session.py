@@ -177,7 +177,10 @@ class Client:
         return [self.reply() for _ in lines]
 
     def mail(
-        self, *recipients: str, content: bytes = b"Subject: x\r\n\r\nx\r\n", sender: str = "a@b.example"
+        self,
+        *recipients: str,
+        content: bytes = b"Subject: x\r\n\r\nx\r\n",
+        sender: str = "a@b.example",
     ) -> str:
         """A whole transaction; the reply to the final dot, or to what was refused."""
         opened = [f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{each}>" for each in recipients), "DATA"]
@@ -210,6 +213,16 @@ class Client:
             return not self._buffer and not self.sock.recv(1)
         except ConnectionError:
             return True
+
+    def is_silent(self) -> bool:
+        """Whether nothing has come that was not read."""
+        self.sock.setblocking(False)
+        try:
+            return not self._buffer and not self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        finally:
+            self.sock.settimeout(SECONDS)
 
     def _line(self) -> str:
         while b"\n" not in self._buffer:

@@ -1,0 +1,268 @@
+"""decide(), stage by stage and rule by rule, with its trace."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from mta.policy.decision import RULES, Stage, Verdict, decide
+from mta.policy.facts import (
+    Access,
+    AuthFacts,
+    ContentFacts,
+    Facts,
+    Limits,
+    MailFacts,
+    Policy,
+    RcptFacts,
+    Resolution,
+    SessionFacts,
+    Standing,
+)
+
+POLICY = Policy(version=7, hostname="mail.example.test")
+CLIENT = SessionFacts(client_ip="192.0.2.9", helo="client.example.org")
+USER = replace(CLIENT, auth_user="bob@example.test", tls="TLSv1.3")
+
+
+def access(prefix: str, *, allow: bool = True, relay: bool = False, text: str = "") -> Access:
+    return Access(ip_network(prefix), allow, relay, text)
+
+
+def policy(*rules: Access, **fields) -> Policy:
+    """A policy with these access rules, in the order in which the directory gives them."""
+    ordered = tuple(sorted(rules, key=lambda rule: -rule.network.prefixlen))
+    return replace(POLICY, access=ordered, **fields)
+
+
+def rcpt(standing: Standing, session: SessionFacts = CLIENT, earlier: int = 0) -> Facts:
+    resolution = Resolution("x@y.example", standing, ("x@y.example",), ("because",))
+    return Facts(session, mail=MailFacts(""), rcpt=RcptFacts(resolution, earlier))
+
+
+def content(**fields) -> Facts:
+    return Facts(CLIENT, mail=MailFacts("a@b.example"), content=ContentFacts(100, **fields))
+
+
+def test_a_decision_says_how_it_came_about():
+    decision = decide(Stage.RCPT, rcpt(Standing.UNKNOWN), POLICY)
+    assert (decision.verdict, decision.rule, decision.version) == (
+        Verdict.REFUSE,
+        "unknown_here",
+        7,
+    )
+    assert str(decision.reply) == "550 5.1.1 <x@y.example>: no such user here"
+    assert [(step.rule, step.matched) for step in decision.steps] == [
+        ("too_many_recipients", False),
+        ("mailbox", False),
+        ("alias", False),
+        ("backup_domain", False),
+        ("unknown_here", True),
+    ]
+    assert all(step.detail for step in decision.steps)
+
+
+def test_a_stage_without_an_answer_is_accepted_and_every_rule_is_in_the_trace():
+    for stage in (Stage.CONNECT, Stage.HELO, Stage.MAIL, Stage.CONTENT):
+        facts = content()
+        decision = decide(stage, facts, POLICY)
+        assert (decision.verdict, decision.rule, decision.accepted) == (
+            Verdict.ACCEPT,
+            "default",
+            True,
+        )
+        assert [step.rule for step in decision.steps] == [rule.__name__ for rule in RULES[stage]]
+
+
+def test_every_rule_has_a_name_of_its_own_and_says_what_it_is_for():
+    for rules in RULES.values():
+        assert len({rule.__name__ for rule in rules}) == len(rules)
+        assert all(rule.__doc__ for rule in rules)
+
+
+# Three rules for networks inside each other: the longest prefix alone counts.
+NESTED = policy(
+    access("10.0.0.0/8", relay=True), access("10.1.0.0/16"), access("10.1.2.0/24", allow=False)
+)
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "connect", "relays"),
+    [
+        ("10.9.9.9", Verdict.ACCEPT, True),
+        ("10.1.9.9", Verdict.ACCEPT, False),
+        ("10.1.2.3", Verdict.REFUSE, False),
+        ("192.0.2.9", Verdict.ACCEPT, False),
+        ("::1", Verdict.ACCEPT, False),
+        ("127.0.0.1", Verdict.ACCEPT, False),
+    ],
+)
+def test_the_longest_prefix_alone_counts(client_ip, connect, relays):
+    session = replace(CLIENT, client_ip=client_ip)
+    assert decide(Stage.CONNECT, Facts(session), NESTED).verdict is connect
+    relay = decide(Stage.RCPT, rcpt(Standing.FOREIGN, session), NESTED)
+    assert relay.accepted is relays
+
+
+def test_a_denied_network_reads_the_text_of_its_rule():
+    denied = policy(access("2001:db8::/32", allow=False, text="no thanks"))
+    session = replace(CLIENT, client_ip="2001:db8::5")
+    decision = decide(Stage.CONNECT, Facts(session), denied)
+    assert str(decision.reply) == "554 5.7.1 no thanks"
+    mail = decide(Stage.MAIL, Facts(session, mail=MailFacts("")), denied)
+    assert mail.rule == "denied_network"
+
+
+def test_a_denied_network_does_not_relay_even_with_a_grant():
+    both = policy(access("192.0.2.0/24", allow=False, relay=True))
+    assert not decide(Stage.RCPT, rcpt(Standing.FOREIGN), both).accepted
+
+
+def test_no_network_relays_by_default_and_users_do():
+    for client_ip in ("127.0.0.1", "::1", "192.0.2.9", ""):
+        session = replace(CLIENT, client_ip=client_ip)
+        decision = decide(Stage.RCPT, rcpt(Standing.FOREIGN, session), POLICY)
+        assert (decision.rule, decision.reply.code) == ("denied", 550)
+    assert decide(Stage.RCPT, rcpt(Standing.FOREIGN, USER), POLICY).rule == "authenticated_user"
+
+
+@pytest.mark.parametrize(
+    ("standing", "rule", "reply"),
+    [
+        (Standing.MAILBOX, "mailbox", "250 2.1.5"),
+        (Standing.ALIAS, "alias", "250 2.1.5"),
+        (Standing.BACKUP, "backup_domain", "250 2.1.5"),
+        (Standing.DISABLED, "mailbox", "550 5.2.1"),
+        (Standing.LOOP, "alias", "550 5.4.6"),
+        (Standing.UNKNOWN, "unknown_here", "550 5.1.1"),
+        (Standing.FOREIGN, "denied", "550 5.7.1"),
+    ],
+)
+def test_where_a_recipient_stands(standing, rule, reply):
+    decision = decide(Stage.RCPT, rcpt(standing), POLICY)
+    assert decision.rule == rule
+    assert str(decision.reply).startswith(reply)
+
+
+def test_authentication_does_not_make_a_user_of_nobody():
+    assert not decide(Stage.RCPT, rcpt(Standing.UNKNOWN, USER), POLICY).accepted
+
+
+@pytest.mark.parametrize(
+    ("session", "earlier", "verdict"),
+    [
+        (CLIENT, 99, Verdict.ACCEPT),
+        (CLIENT, 100, Verdict.DEFER),
+        (USER, 100, Verdict.ACCEPT),
+        (USER, 999, Verdict.ACCEPT),
+        (USER, 1000, Verdict.DEFER),
+    ],
+)
+def test_recipients(session, earlier, verdict):
+    decision = decide(Stage.RCPT, rcpt(Standing.MAILBOX, session, earlier), POLICY)
+    assert decision.verdict is verdict
+    if verdict is Verdict.DEFER:
+        assert str(decision.reply).startswith("452 4.5.3")
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"same_address": 20, "same_network": 60, "all_connections": 1000}, "default"),
+        ({"same_address": 21}, "connections_per_address"),
+        ({"same_network": 61}, "connections_per_network"),
+        ({"all_connections": 1001}, "all_connections"),
+        ({"client_ip": "127.0.0.1", "same_address": 500, "same_network": 500}, "default"),
+        ({"client_ip": "::1", "same_address": 500, "same_network": 500}, "default"),
+        ({"client_ip": "127.0.0.1", "all_connections": 1001}, "all_connections"),
+    ],
+)
+def test_connections(fields, rule):
+    decision = decide(Stage.CONNECT, Facts(replace(CLIENT, **fields)), POLICY)
+    assert decision.rule == rule
+    assert decision.reply.code == (220 if rule == "default" else 421)
+
+
+def test_no_limit_on_connections():
+    none = replace(
+        POLICY,
+        limits=Limits(connections_per_address=0, connections_per_network=0, connections=0),
+    )
+    crowd = replace(CLIENT, same_address=10**6, same_network=10**6, all_connections=10**6)
+    assert decide(Stage.CONNECT, Facts(crowd), none).accepted
+
+
+@pytest.mark.parametrize(
+    ("mail", "reply"),
+    [
+        (MailFacts(""), "250 2.1.0"),
+        (MailFacts("a@b.example", declared_size=50 * 1024 * 1024), "250 2.1.0"),
+        (MailFacts("a@b.example", declared_size=50 * 1024 * 1024 + 1), "552 5.3.4"),
+        (MailFacts("ä@b.example"), "553 5.6.7"),
+        (MailFacts("ä@b.example", smtputf8=True), "250 2.1.0"),
+    ],
+)
+def test_mail(mail, reply):
+    assert str(decide(Stage.MAIL, Facts(CLIENT, mail=mail), POLICY).reply).startswith(reply)
+
+
+def test_submission_is_for_users():
+    strict = replace(CLIENT, listener="submission", auth_required=True)
+    facts = Facts(strict, mail=MailFacts("a@b.example"))
+    assert str(decide(Stage.MAIL, facts, POLICY).reply) == "530 5.7.0 authentication required"
+    user = Facts(replace(strict, auth_user="bob@example.test"), mail=MailFacts("a@b.example"))
+    assert decide(Stage.MAIL, user, POLICY).accepted
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "tls", "allowed", "code"),
+    [
+        ("192.0.2.9", "TLSv1.3", False, 235),
+        ("192.0.2.9", "", False, 538),
+        ("192.0.2.9", "", True, 538),
+        ("127.0.0.1", "", False, 538),
+        ("127.0.0.1", "", True, 235),
+        ("::1", "", True, 235),
+        ("", "", True, 538),
+    ],
+)
+def test_passwords_in_clear(client_ip, tls, allowed, code):
+    facts = Facts(
+        replace(CLIENT, client_ip=client_ip, tls=tls), auth=AuthFacts("PLAIN", "bob", accepted=True)
+    )
+    decision = decide(Stage.AUTH, facts, replace(POLICY, auth_in_clear_on_loopback=allowed))
+    assert decision.reply.code == code
+
+
+def test_wrong_credentials():
+    facts = Facts(replace(CLIENT, tls="TLSv1.3"), auth=AuthFacts("LOGIN", "", accepted=False))
+    decision = decide(Stage.AUTH, facts, POLICY)
+    assert str(decision.reply) == "535 5.7.8 authentication failed"
+    assert "nobody" in decision.steps[-1].detail
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"hops": 50, "header_size": 128 * 1024, "longest_line": 64 * 1024}, "default"),
+        ({"hops": 51}, "hops"),
+        ({"header_size": 128 * 1024 + 1}, "header_size"),
+        ({"longest_line": 64 * 1024 + 1}, "line_length"),
+        ({"bare_line_ends": True}, "line_ends"),
+        ({"eight_bit_header": True}, "eight_bit_header"),
+    ],
+)
+def test_content(fields, rule):
+    decision = decide(Stage.CONTENT, content(**fields), POLICY)
+    assert decision.rule == rule
+    assert decision.accepted is (rule == "default")
+
+
+def test_size_of_the_content():
+    small = replace(POLICY, limits=Limits(size=99))
+    assert decide(Stage.CONTENT, content(), small).rule == "size"
+
+
+def test_eight_bit_headers_with_smtputf8():
+    facts = replace(content(eight_bit_header=True), mail=MailFacts("", smtputf8=True))
+    assert decide(Stage.CONTENT, facts, POLICY).accepted

@@ -1,0 +1,200 @@
+"""Alias expansion and de-duplication."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from mta.policy.facts import DomainKind, Resolution, Standing
+from mta.policy.recipients import MAX_TARGETS, canonical, expand, resolve
+from mta.protocol.envelope import Recipient
+
+
+@dataclass
+class Book:
+    """A directory in memory. Addresses of d.example are ours."""
+
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    mailboxes: dict[str, bool] = field(default_factory=dict)
+
+    def domain_kind(self, domain: str) -> DomainKind | None:
+        return {"d.example": DomainKind.HOSTED, "backup.example": DomainKind.BACKUP}.get(domain)
+
+    def mailbox(self, address: str) -> bool | None:
+        return self.mailboxes.get(address)
+
+    def alias(self, name: str) -> tuple[str, ...] | None:
+        return self.aliases.get(name)
+
+
+def book(*mailboxes: str, **aliases: str) -> Book:
+    """Names are local parts of d.example; targets are separated by blanks; CATCH is "@d.example"."""
+    return Book(
+        {
+            "@d.example" if name == "CATCH" else here(name): tuple(map(here, targets.split()))
+            for name, targets in aliases.items()
+        },
+        {here(name): True for name in mailboxes},
+    )
+
+
+def here(name: str) -> str:
+    return name if "@" in name else f"{name}@d.example"
+
+
+def targets(name: str, lookup: Book) -> tuple[Standing, list[str]]:
+    resolution = resolve(here(name), lookup)
+    return resolution.standing, [each.removesuffix("@d.example") for each in resolution.targets]
+
+
+@pytest.mark.parametrize(
+    ("address", "standing"),
+    [
+        ("bob@d.example", Standing.MAILBOX),
+        ("BOB@d.example", Standing.MAILBOX),
+        ("nobody@d.example", Standing.UNKNOWN),
+        ("x@backup.example", Standing.BACKUP),
+        ("x@elsewhere.example", Standing.FOREIGN),
+        ("x@sub.d.example", Standing.FOREIGN),
+    ],
+)
+def test_without_aliases(address, standing):
+    assert resolve(address, book("bob")).standing is standing
+
+
+def test_a_disabled_mailbox():
+    lookup = Book(mailboxes={"dora@d.example": False})
+    assert resolve("dora@d.example", lookup).standing is Standing.DISABLED
+
+
+def test_the_local_part_of_a_foreign_address_keeps_its_case():
+    assert resolve("Bob@elsewhere.example", book()).targets == ("Bob@elsewhere.example",)
+    assert resolve("Bob@d.example", book("bob")).targets == ("bob@d.example",)
+    assert canonical("Bob@d.example", DomainKind.HOSTED) == "bob@d.example"
+    assert canonical("Bob@x.example", None) == "Bob@x.example"
+
+
+def test_nested_lists_name_everybody_once_in_order():
+    lookup = book("ann", "bob", "carl", team="ann bob", all="team carl bob", boss="all")
+    assert targets("boss", lookup) == (Standing.ALIAS, ["ann", "bob", "carl"])
+    assert resolve("boss@d.example", lookup).is_list
+    assert not resolve("ann@d.example", lookup).is_list
+
+
+def test_an_alias_for_one_is_no_list():
+    lookup = book("bob", sales="bob", out="friend@elsewhere.example")
+    assert not resolve("sales@d.example", lookup).is_list
+    assert targets("out", lookup) == (Standing.ALIAS, ["friend@elsewhere.example"])
+
+
+def test_an_alias_that_names_itself_means_the_mailbox():
+    lookup = book("bob", bob="bob friend@elsewhere.example")
+    assert targets("bob", lookup) == (Standing.ALIAS, ["bob", "friend@elsewhere.example"])
+
+
+def test_an_alias_covers_a_mailbox_of_the_same_name():
+    assert targets("bob", book("bob", "ann", bob="ann")) == (Standing.ALIAS, ["ann"])
+
+
+@pytest.mark.parametrize("length", [1, 2, 50])
+def test_a_loop_leads_nowhere(length):
+    ring = {f"a{number}": f"a{(number + 1) % length}" for number in range(length)}
+    assert targets("a0", book(**ring)) == (Standing.LOOP, [])
+
+
+@pytest.mark.parametrize("length", [2, 50])
+def test_a_loop_with_a_way_out_takes_it(length):
+    ring = {f"a{number}": f"a{(number + 1) % length}" for number in range(length)}
+    ring["a1"] += " bob"
+    assert targets("a0", book("bob", **ring)) == (Standing.ALIAS, ["bob"])
+
+
+@pytest.mark.parametrize(
+    ("length", "standing"), [(100, Standing.ALIAS), (101, Standing.LOOP), (5000, Standing.LOOP)]
+)
+def test_a_chain_has_its_length(length, standing):
+    chain = {f"a{number}": f"a{number + 1}" for number in range(length)}
+    assert targets("a0", book(f"a{length}", **chain))[0] is standing
+
+
+def test_catch_all():
+    lookup = book("bob", "ann", CATCH="bob", sales="ann")
+    assert targets("anything", lookup) == (Standing.ALIAS, ["bob"])
+    assert targets("ann", lookup) == (Standing.MAILBOX, ["ann"])
+    assert targets("sales", lookup) == (Standing.ALIAS, ["ann"])
+
+
+def test_a_catch_all_for_nobody_leads_nowhere():
+    assert targets("anything", book(CATCH="ghost")) == (Standing.LOOP, [])
+
+
+def test_a_member_that_is_nobody_stays_and_fails_where_it_can_be_seen():
+    lookup = book("ann", team="ann ghost")
+    assert targets("team", lookup) == (Standing.ALIAS, ["ann", "ghost"])
+
+
+def crowd(size: int) -> str:
+    return " ".join(f"m{number}@elsewhere.example" for number in range(size))
+
+
+def test_a_list_has_so_many_members_and_no_more():
+    assert len(resolve("all@d.example", book(all=crowd(MAX_TARGETS))).targets) == MAX_TARGETS
+    assert targets("all", book(all=crowd(MAX_TARGETS + 1))) == (Standing.LOOP, [])
+
+
+def test_a_list_with_too_large_a_list_in_it_is_not_delivered_in_part():
+    lookup = book("bob", huge=crowd(MAX_TARGETS + 1), both="huge bob")
+    assert targets("both", lookup) == (Standing.LOOP, [])
+
+
+# --- de-duplication ------------------------------------------------------------------------------
+
+TEAM = ("ann@d.example", "bob@d.example")
+
+
+def list_of(name: str, *members: str) -> tuple[Recipient, Resolution]:
+    address = here(name)
+    return Recipient(address), Resolution(address, Standing.ALIAS, members, is_list=True)
+
+
+def direct(name: str, notify: str = "", target: str = "") -> tuple[Recipient, Resolution]:
+    address = here(name)
+    return (
+        Recipient(address, notify),
+        Resolution(address, Standing.MAILBOX, (here(target or name),)),
+    )
+
+
+def test_two_lists_share_a_member():
+    expanded = expand([list_of("team", *TEAM), list_of("all", "bob@d.example", "carl@d.example")])
+    assert [each.address for each in expanded.recipients] == [
+        "ann@d.example",
+        "bob@d.example",
+        "carl@d.example",
+    ]
+    assert {each.notify for each in expanded.recipients} == {"NEVER"}
+    assert [each.address for each in expanded.lists] == ["team@d.example", "all@d.example"]
+
+
+def test_a_list_given_twice():
+    expanded = expand([list_of("team", *TEAM), list_of("team", *TEAM)])
+    assert [each.address for each in expanded.recipients] == list(TEAM)
+    assert len(expanded.lists) == 1
+
+
+def test_a_recipient_given_twice():
+    assert len(expand([direct("bob"), direct("bob")]).recipients) == 1
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_direct_recipient_keeps_its_wishes(turn):
+    pair = [direct("bob", "SUCCESS"), list_of("team", *TEAM)][::turn]
+    found = {each.address: each.notify for each in expand(pair).recipients}
+    assert found == {"bob@d.example": "SUCCESS", "ann@d.example": "NEVER"}
+
+
+def test_the_address_that_was_given_is_remembered():
+    (replaced,) = expand([direct("sales", "DELAY", target="bob")]).recipients
+    assert replaced == Recipient("bob@d.example", "DELAY", "rfc822;sales@d.example")
+    given = Recipient("sales@d.example", "", "rfc822;orig@x.example")
+    resolution = Resolution("sales@d.example", Standing.ALIAS, ("bob@d.example",))
+    assert expand([(given, resolution)]).recipients[0].original_recipient == "rfc822;orig@x.example"

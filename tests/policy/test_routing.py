@@ -1,0 +1,96 @@
+"""Where an address goes, in the words that transports understand."""
+
+import pytest
+
+from mta.policy import routing
+from mta.policy.facts import DomainKind, Policy, RouteFact
+
+
+def policy(*routes: RouteFact) -> Policy:
+    return Policy(
+        1,
+        "mail.example.test",
+        domains={
+            "here.example": DomainKind.HOSTED,
+            "backup.example": DomainKind.BACKUP,
+            ".wild.example": DomainKind.BACKUP,
+        },
+        routes={route.domain: route for route in routes},
+    )
+
+
+SMARTHOST = RouteFact("*", "smart.example", 587, "REQUIRED")
+ROUTES = policy(
+    RouteFact("x.example", "relay.example", 25),
+    RouteFact(".x.example", "[192.0.2.1]", 2525),
+    RouteFact(".deep.x.example", "[2001:db8::1]", 465, "SMTPS"),
+    RouteFact("nowhere.example", "discard", 25),
+    SMARTHOST,
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        ("a@here.example", ""),
+        ("a@x.example", "relay:relay.example:25"),
+        ("a@sub.x.example", "relay:[192.0.2.1]:2525"),
+        ("a@deep.x.example", "relay:[192.0.2.1]:2525"),
+        ("a@very.deep.x.example", "relay:[2001:db8::1]:465/SMTPS"),
+        ("a@nowhere.example", "discard:"),
+        ("a@elsewhere.example", "relay:smart.example:587/REQUIRED"),
+        ("a@backup.example", "relay:smart.example:587/REQUIRED"),
+    ],
+)
+def test_the_nearest_route_wins(address, word):
+    assert routing.nexthop(address, ROUTES) == word
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        ("a@elsewhere.example", "mx:elsewhere.example"),
+        ("a@backup.example", "mx:backup.example"),
+        ("a@[192.0.2.1]", "mx:[192.0.2.1]"),
+        ("a@b@odd.example", "mx:odd.example"),
+        ("a@here.example", ""),
+    ],
+)
+def test_without_routes_the_dns_decides(address, word):
+    assert routing.nexthop(address, policy()) == word
+
+
+def test_only_a_route_of_its_own_takes_a_hosted_domain_away():
+    moved = policy(RouteFact("here.example", "new.example", 25))
+    assert routing.nexthop("a@here.example", moved) == "relay:new.example:25"
+
+
+@pytest.mark.parametrize(
+    ("domain", "kind"),
+    [
+        ("here.example", DomainKind.HOSTED),
+        ("sub.here.example", None),
+        ("wild.example", None),
+        ("sub.wild.example", DomainKind.BACKUP),
+        ("a.b.wild.example", DomainKind.BACKUP),
+        ("xwild.example", None),
+        ("", None),
+    ],
+)
+def test_what_a_domain_is_to_us(domain, kind):
+    assert policy().domain_kind(domain) is kind
+
+
+class Claimant:
+    def __init__(self, name: str, hop: str | None) -> None:
+        self.name = name
+        self._hop = hop
+
+    def claim(self, address: str, book: object) -> str | None:
+        return self._hop
+
+
+def test_the_first_claimant_takes_the_address():
+    claimants = [Claimant("no", None), Claimant("local", ""), Claimant("esmtp", "mx:x.example")]
+    assert routing.choose("a@x.example", claimants, None) == ("local", "")
+    assert routing.choose("a@x.example", claimants[:1], None) is None

@@ -1,0 +1,131 @@
+"""From an outcome to the recipient's new life, case by case."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mta.models import Attempt, State
+from mta.protocol.reply import Reply
+from mta.queue.lease import LeasedRecipient
+from mta.queue.outcomes import Settlement
+from mta.scheduler.backoff import Backoff
+from mta.scheduler.settle import Judge, bounced, deferred
+from mta.transports.base import Outcome, Result
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SENT = Outcome(
+    1, Result.SENT, Reply(250, "2.0.0", "ok"), remote="mx", tls="TLSv1.3", command="DATA"
+)
+BOUNCED = bounced(1, Reply(550, "5.1.1", "no"))
+DEFERRED = deferred(1, "later")
+
+
+def settle(outcome: Outcome, transport: str = "esmtp", **fields: Any) -> Settlement:
+    values: dict[str, Any] = {
+        "id": 1,
+        "message_id": 2,
+        "address": "bob@x.example",
+        "original_recipient": "",
+        "notify": "",
+        "attempts": 1,
+        "expires_at": NOW + HOUR,
+        "warn_at": NOW + HOUR,
+        "created_at": NOW - HOUR,
+        "reverse_path": "alice@example.org",
+        "ret": "",
+        "envid": "",
+        "smtputf8": False,
+        "eight_bit": False,
+        "size": 10,
+        **fields,
+    }
+    return Judge(transport, Backoff(), NOW).settle(LeasedRecipient(**values), outcome)
+
+
+@pytest.mark.parametrize(
+    ("transport", "state"),
+    [
+        ("local", State.DELIVERED),
+        ("esmtp", State.RELAYED),
+        ("discard", State.DISCARDED),
+        ("anything", State.RELAYED),
+    ],
+)
+def test_sent(transport, state):
+    settled = settle(SENT, transport)
+    assert (settled.state, settled.result, settled.report) == (state, Attempt.Result.SENT, "")
+    assert settled.next_attempt is None
+    assert settled.reply == "250 2.0.0 ok"
+    assert (settled.remote, settled.tls, settled.command) == ("mx", "TLSv1.3", "DATA")
+    assert (settled.recipient_id, settled.message_id, settled.number) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("transport", "final", "notify", "report"),
+    [
+        ("local", True, "SUCCESS", "delivered"),
+        ("local", True, "FAILURE,SUCCESS", "delivered"),
+        ("local", True, "FAILURE,DELAY", ""),
+        ("local", True, "NEVER", ""),
+        ("local", True, "", ""),
+        ("esmtp", True, "SUCCESS", ""),
+        ("esmtp", False, "SUCCESS", "relayed"),
+        ("esmtp", False, "", ""),
+        ("discard", True, "SUCCESS", ""),
+    ],
+)
+def test_the_report_of_a_success(transport, final, notify, report):
+    """RFC 3461 5.2.2: a peer that does DSN reports for itself, for another we say relayed."""
+    outcome = Outcome(1, Result.SENT, Reply(250, "2.0.0", "ok"), final=final)
+    assert settle(outcome, transport, notify=notify).report == report
+
+
+@pytest.mark.parametrize(
+    ("notify", "report"),
+    [
+        ("", "failed"),
+        ("FAILURE", "failed"),
+        ("SUCCESS,FAILURE,DELAY", "failed"),
+        ("SUCCESS", ""),
+        ("DELAY", ""),
+        ("NEVER", ""),
+    ],
+)
+def test_the_report_of_a_failure(notify, report):
+    settled = settle(BOUNCED, notify=notify)
+    assert (settled.state, settled.result) == (State.FAILED, Attempt.Result.BOUNCED)
+    assert (settled.report, settled.next_attempt) == (report, None)
+    expired = settle(DEFERRED, notify=notify, expires_at=NOW)
+    assert (expired.state, expired.result) == (State.EXPIRED, Attempt.Result.DEFERRED)
+    assert (expired.report, expired.next_attempt) == (report, None)
+
+
+def test_deferred():
+    settled = settle(DEFERRED, attempts=3)
+    assert (settled.state, settled.result) == (State.QUEUED, Attempt.Result.DEFERRED)
+    assert settled.next_attempt == NOW + timedelta(minutes=30)
+    assert (settled.report, settled.warned) == ("", False)
+    assert settled.reply == "451 4.3.0 later"
+
+
+@pytest.mark.parametrize(
+    ("warn_at", "notify", "report", "warned"),
+    [
+        (NOW, "", "delayed", True),
+        (NOW - HOUR, "DELAY", "delayed", True),
+        (NOW, "FAILURE", "", True),
+        (NOW, "NEVER", "", True),
+        (NOW + HOUR, "DELAY", "", False),
+        (None, "DELAY", "", False),
+    ],
+)
+def test_the_warning_of_a_delay_is_given_once(warn_at, notify, report, warned):
+    settled = settle(DEFERRED, warn_at=warn_at, notify=notify)
+    assert (settled.report, settled.warned) == (report, warned)
+
+
+def test_success_and_failure_do_not_care_about_the_time():
+    assert settle(SENT, expires_at=NOW - HOUR).state is State.RELAYED
+    assert settle(BOUNCED, expires_at=NOW - HOUR).state is State.FAILED
