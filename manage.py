@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from courierweb.environment import BadEnvironment, load
+
 ROOT = Path(__file__).resolve().parent
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python3"
 
@@ -13,7 +15,10 @@ def main() -> None:
     if VENV_PYTHON.exists() and Path(sys.prefix).resolve() != (ROOT / ".venv").resolve():
         os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "courierweb.settings")
-    sys.path.insert(0, str(ROOT))
+    try:
+        load()
+    except BadEnvironment as error:
+        sys.exit(str(error))
     try:
         from django.core.management import execute_from_command_line  # noqa: PLC0415
     except ImportError:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 COMMAND_SECONDS = 300
 TLS_SECONDS = 30
+LINGER_SECONDS = 10
 ERRORS_ALLOWED = 20
 # A client with a long list hears 452 for each recipient too many, and may go on with the others.
 DEFERRALS_ALLOWED = 1000
@@ -99,6 +100,8 @@ class Connection(SMTP):
         if (pipe := self._pipe) is not None:
             pipe.write(replies.TIMED_OUT.encode())
             pipe.close()
+            # Closing waits until the client has read; one that never reads gets no such time.
+            self.loop.call_later(LINGER_SECONDS, pipe.abort)
 
     def close_soon(self) -> None:
         """The process ends: an idle client is told so; a transaction may still finish."""

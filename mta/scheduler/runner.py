@@ -43,6 +43,9 @@ FLUSH_COUNT = 200
 FLUSH_SECONDS = 1.0
 RUN_SECONDS = 5.0
 FLUSH_TRIES = 30
+# Mail comes in streams: looking again for a moment costs less than being called anew.
+LINGER_SECONDS = 0.1
+LINGER_STEP = 0.01
 
 _NOBODY = Reply(550, "5.1.1", "no such user here")
 
@@ -83,16 +86,22 @@ def run(transport: Transport, shop: Workshop) -> int:
     """
     worked = 0
     end = time.monotonic() + RUN_SECONDS
+    linger_until = 0.0
     while not shop.stopping():
         if time.monotonic() > end:
             shop.nudge(transport.name)
             break
         batch = _claim(transport, shop)
         if batch is None:
-            break
+            if time.monotonic() > linger_until:
+                break
+            time.sleep(LINGER_STEP)
+            continue
         if transport.limit:
             # Other destinations may be due: each runner that found work calls for one more.
             shop.nudge(transport.name)
+        else:
+            linger_until = time.monotonic() + LINGER_SECONDS
         _Delivery(batch, transport, shop).run()
         worked += len(batch.recipients)
     return worked
