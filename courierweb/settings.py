@@ -130,6 +130,8 @@ RQ = {"WORKER_CLASS": "courierweb.jobs.worker.HeartbeatWorker"}
 # Nudges only: results are nobody's business, and a task that is lost or repeated does no harm.
 CELERY_BROKER_URL = BROKER_URL.replace("valkey://", "redis://", 1)
 CELERY_TASK_IGNORE_RESULT = True
+# Without this Celery closes the database connection around every task: a new server process each.
+CELERY_DB_REUSE_MAX = 10_000
 CELERY_TASK_DEFAULT_QUEUE = "local"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -31,6 +31,8 @@ class Directory(Protocol):
 
     def authenticate(self, user: str, password: str) -> bool: ...
 
+    def mailbox(self, address: str) -> bool | None: ...
+
 
 class PolicyGate:
     """Asks the directory from the event loop, through one thread with one connection."""
@@ -67,6 +69,10 @@ class PolicyGate:
         return await self._call(
             self._thread, lambda: [self._directory.resolve(address) for address in addresses]
         )
+
+    async def is_enabled(self, user: str) -> bool:
+        """Whether the user has an enabled mailbox now. Raises DatabaseError."""
+        return bool(await self._call(self._thread, lambda: self._directory.mailbox(user)))
 
     async def authenticate(self, user: str, password: str) -> bool:
         """Whether the password is right. Slow on purpose, so it has threads of its own."""

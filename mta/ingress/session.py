@@ -147,7 +147,10 @@ class Session(Connection):
         mail = arguments.parse_mail(argument)
         policy = await self.house.gate.current()
         reverse_path = mail.facts.reverse_path
-        opened = Transaction(policy, mail.facts, mail.parameters)
+        facts = mail.facts
+        if user := self.facts.auth_user:
+            facts = replace(facts, user_enabled=await self.house.gate.is_enabled(user))
+        opened = Transaction(policy, facts, mail.parameters)
         decision = decide(Stage.MAIL, opened.facts(self.facts), policy)
         if not decision.accepted:
             self._refused(decision, "", reverse_path)

@@ -66,6 +66,7 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
     Stage.MAIL: (
         relay.denied_network,
         sender.authentication_required,
+        sender.user_disabled,
         limits.declared_size,
         sender.needs_smtputf8,
     ),

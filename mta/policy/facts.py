@@ -148,11 +148,13 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class MailFacts:
-    """MAIL: `declared_size` in octets, 0 when not given."""
+    """MAIL: `declared_size` in octets, 0 when not given. `user_enabled` says whether the
+    authenticated user, if there is one, still has an enabled mailbox."""
 
     reverse_path: str
     declared_size: int = 0
     smtputf8: bool = False
+    user_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

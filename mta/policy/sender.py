@@ -43,6 +43,20 @@ def authentication_required(facts: Facts, policy: Policy) -> Finding:
 
 
 @Rule
+def user_disabled(facts: Facts, policy: Policy) -> Finding:
+    """A user who was removed or disabled since AUTH sends nothing more."""
+    assert facts.mail is not None
+    if facts.session.auth_user and not facts.mail.user_enabled:
+        return refuse(
+            f"{facts.session.auth_user} is no enabled mailbox any more",
+            535,
+            status.BAD_CREDENTIALS,
+            "your account is disabled",
+        )
+    return passed("the user is enabled" if facts.session.auth_user else "not authenticated")
+
+
+@Rule
 def needs_smtputf8(facts: Facts, policy: Policy) -> Finding:
     """A non-ASCII address needs SMTPUTF8 on MAIL (RFC 6531 3.4)."""
     assert facts.mail is not None

@@ -12,7 +12,6 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from mta.models import Attempt
 from mta.queue import prepared
 
 
@@ -122,6 +121,21 @@ _TAKE_OLDEST = (
 _TAKE_FROM = "WITH chosen AS MATERIALIZED (SELECT %(nexthop)s::text AS nexthop)," + _TAKE
 
 
+_STARTED = """
+WITH relaxed AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+), ours AS MATERIALIZED (
+    SELECT r.* FROM mta_recipient r, relaxed
+    WHERE r.id = ANY(%(ids)s::int8[]) AND r.lease_id = %(lease)s::int8 AND r.state = 'delivering'
+    FOR SHARE OF r
+)
+INSERT INTO mta_attempt (message_id, recipient_id, number, transport, nexthop, started_at, result,
+    reply, remote, tls, command)
+SELECT message_id, id, attempts, transport, nexthop, now(), 'started', '', '', '', '' FROM ours
+RETURNING recipient_id
+"""
+
+
 def claim(transport: str, *, batch: int, lease: timedelta, owner: str) -> Batch | None:
     """The most overdue next hop's recipients, at most `batch` of them; None when nothing is due.
 
@@ -171,32 +185,25 @@ def contents(message_ids: Iterable[int]) -> dict[int, bytes]:
     return dict(rows)
 
 
+class LeaseLost(Exception):
+    """The lease ran out and was reaped: its recipients are somebody else's work now."""
+
+
 def started(batch: Batch, recipient_ids: Iterable[int]) -> None:
     """Note that the peer may have the message from now on: a crash after this is *uncertain*.
 
     Not waited for on disk: it has to outlive the worker, and the database survives that.
+    Raises LeaseLost; then the final dot must not be sent.
     """
-    wanted = set(recipient_ids)
-    rows = [
-        Attempt(
-            message_id=recipient.message_id,
-            recipient_id=recipient.id,
-            number=recipient.attempts,
-            transport=batch.transport,
-            nexthop=batch.nexthop,
-            started_at=batch.acquired_at,
-            result=Attempt.Result.STARTED,
-        )
-        for recipient in batch.recipients
-        if recipient.id in wanted
-    ]
-    with transaction.atomic():
-        _no_wait_for_disk()
-        Attempt.objects.bulk_create(rows)
+    ids = list(recipient_ids)
+    rows = prepared.execute(_STARTED, {"ids": ids, "lease": batch.lease_id})
+    if len(rows) != len(ids):
+        raise LeaseLost(f"lease {batch.lease_id} is over")
 
 
 def reap() -> list[int]:
-    """End the leases that ran out; their recipients are due again at once.
+    """End the leases that ran out; their recipients are due again: at once the first time,
+    then a minute later for each attempt before.
 
     What was past its final dot becomes an *uncertain* attempt, the rest an *interrupted* one.
     Gives the ids of the recipients that are work again.
@@ -210,7 +217,9 @@ def reap() -> list[int]:
         if not dead:
             return []
         cursor.execute(
-            "UPDATE mta_recipient SET state = 'queued', lease_id = NULL, next_attempt = now()"
+            "UPDATE mta_recipient SET state = 'queued', lease_id = NULL,"
+            # What kills its worker again and again must not spin.
+            " next_attempt = now() + least(attempts - 1, 60) * interval '1 minute'"
             " WHERE lease_id = ANY(%s) AND state = 'delivering'"
             " RETURNING id, message_id, attempts, transport, nexthop",
             [dead],
@@ -292,8 +301,3 @@ def _settle_orphans(cursor: Any, orphans: list[tuple[int, int, int, str, str]]) 
             for row in orphans
         ],
     )
-
-
-def _no_wait_for_disk() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = off")

@@ -122,6 +122,8 @@ def record(
 
 def give_back(batch: Batch, recipient_ids: Sequence[int]) -> None:
     """Recipients that were not tried are due again at once; the attempt does not count."""
+    if not recipient_ids:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE mta_recipient SET state = 'queued', lease_id = NULL, attempts = attempts - 1"

@@ -182,6 +182,9 @@ class _Delivery:
                 self._flush_now_and_then()
         except DatabaseError:
             raise
+        except lease.LeaseLost as lost:
+            log.warning("%s: what is left of its batch is somebody else's work", lost)
+            self._open.clear()
         except Exception:
             # A transport's bug must not lose mail or spin: what is left is deferred, on record.
             log.exception("transport %s failed on %s", self._transport.name, self._batch.nexthop)
@@ -211,12 +214,14 @@ class _Delivery:
     def _settle_the_rest(self) -> None:
         """Silence is never success: what was not reported is deferred, or untried and given
         back when the worker is stopping."""
-        left = list(self._open)
-        if left and self._shop.stopping():
-            outcomes.give_back(self._batch, left)
-            self._open.clear()
-            return
-        for recipient_id in left:
+        if self._shop.stopping():
+            untried = [
+                recipient_id for recipient_id in self._open if recipient_id not in self._noted
+            ]
+            outcomes.give_back(self._batch, untried)
+            for recipient_id in untried:
+                del self._open[recipient_id]
+        for recipient_id in list(self._open):
             self._settle(settle.deferred(recipient_id, "the transport gave no result"))
 
     def _flush_now_and_then(self) -> None:

@@ -27,7 +27,7 @@ class Book:
 
 
 def book(*mailboxes: str, **aliases: str) -> Book:
-    """Names are local parts of d.example; targets are separated by blanks; CATCH is "@d.example"."""
+    """Names are local parts of d.example, CATCH is "@d.example"; blanks between targets."""
     return Book(
         {
             "@d.example" if name == "CATCH" else here(name): tuple(map(here, targets.split()))

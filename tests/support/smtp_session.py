@@ -244,7 +244,7 @@ def play(script: Path, ingress: Ingress) -> None:
     ``# ...``      a remark;
     ``OPEN name``  connect to a listener (without it, to smtp);
     ``C: text``    the client's line; lines in a row go in one packet;
-    ``S: 250...``  the next reply must be this; ``...`` stands for anything, `` | `` for a line break;
+    ``S: 250...``  the next reply must be this; ``...`` is anything, `` | `` a line break;
     ``TLS``        the handshake, after STARTTLS;
     ``BYE``        the server must have hung up.
     """
