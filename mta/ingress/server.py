@@ -50,6 +50,7 @@ class Connection(SMTP):
         self._errors = 0
         self._deferrals = 0
         self._reading_data = False
+        self._deadline = 0.0
 
     @abstractmethod
     async def greet(self) -> None:
@@ -95,6 +96,18 @@ class Connection(SMTP):
         self.house.connections.closed(self.facts.client_ip)
         self.wire.feed_eof()
         super().connection_lost(error)
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        # aiosmtpd makes a new timer for every command; moving the deadline costs next to nothing.
+        self._deadline = self.loop.time() + (duration or self._timeout_duration)
+        if self._timeout_handle is None:
+            self._timeout_handle = self.loop.call_at(self._deadline, self._check_deadline)
+
+    def _check_deadline(self) -> None:
+        if self.loop.time() >= self._deadline:
+            self._timeout_cb()
+        else:
+            self._timeout_handle = self.loop.call_at(self._deadline, self._check_deadline)
 
     def _timeout_cb(self) -> None:
         if (pipe := self._pipe) is not None:

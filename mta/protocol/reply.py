@@ -57,4 +57,6 @@ def parse_reply(code: int, lines: list[str]) -> Reply:
 
 
 def _printable(line: str) -> str:
+    if line.isprintable():
+        return line
     return "".join(char if char.isprintable() else " " for char in line)
