@@ -84,6 +84,10 @@ class Directory:
                 _remember(resolutions, address, known)
         return known
 
+    @property
+    def postmaster(self) -> str:
+        return f"postmaster@{self._hostname}"
+
     def domain_kind(self, domain: str) -> DomainKind | None:
         return self._policy.domain_kind(domain)
 

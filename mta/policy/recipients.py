@@ -19,7 +19,10 @@ MAX_DEPTH = 100
 
 class Lookup(Protocol):
     """What expansion asks of the directory. `mailbox` is None when there is none, else whether
-    it is enabled; `alias` is None when there is none."""
+    it is enabled; `alias` is None when there is none; `postmaster` is that of this host."""
+
+    @property
+    def postmaster(self) -> str: ...
 
     def domain_kind(self, domain: str) -> DomainKind | None: ...
 
@@ -154,11 +157,20 @@ class _Expansion:
         if members := self._lookup.alias(catch_all):
             self._names.add(name)
             return self._members(catch_all, members)
+        if self._is_postmaster(local, domain):
+            return self._members(name, (self._lookup.postmaster,))
         if self._names:
             # A member that is nobody here is kept: it fails visibly, with the list's name.
             self.steps.append(f"{name} is nobody here")
             self._end(name)
         return Standing.UNKNOWN
+
+    def _is_postmaster(self, local: str, domain: str) -> bool:
+        """Every domain has a postmaster (RFC 5321 4.5.1): who has no own gets that of the host."""
+        ours = addresses.split(self._lookup.postmaster)[1]
+        if local.lower() != "postmaster" or domain == ours:
+            return False
+        return self._lookup.domain_kind(ours) is DomainKind.HOSTED
 
     def _members(self, name: str, members: Iterable[str]) -> Standing:
         self._names.add(name)

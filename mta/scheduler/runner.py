@@ -197,6 +197,9 @@ class _Delivery:
                 self._settle(settle.deferred(recipient_id, "internal error, will be tried again"))
 
     def _committing(self, recipient_ids: Iterable[int]) -> None:
+        """Before a final dot. What was sent before is written first, so that a crash leaves one
+        message of this session uncertain and not many."""
+        self._flush()
         ids = [recipient_id for recipient_id in recipient_ids if recipient_id in self._open]
         lease.started(self._batch, ids)
         self._noted.update(ids)

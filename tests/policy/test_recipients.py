@@ -15,9 +15,11 @@ class Book:
 
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mailboxes: dict[str, bool] = field(default_factory=dict)
+    postmaster: str = "postmaster@mail.example"
 
     def domain_kind(self, domain: str) -> DomainKind | None:
-        return {"d.example": DomainKind.HOSTED, "backup.example": DomainKind.BACKUP}.get(domain)
+        kinds = {"d.example": DomainKind.HOSTED, "mail.example": DomainKind.HOSTED}
+        return {**kinds, "backup.example": DomainKind.BACKUP}.get(domain)
 
     def mailbox(self, address: str) -> bool | None:
         return self.mailboxes.get(address)
@@ -198,3 +200,15 @@ def test_the_address_that_was_given_is_remembered():
     given = Recipient("sales@d.example", "", "rfc822;orig@x.example")
     resolution = Resolution("sales@d.example", Standing.ALIAS, ("bob@d.example",))
     assert expand([(given, resolution)]).recipients[0].original_recipient == "rfc822;orig@x.example"
+
+
+def test_every_domain_has_a_postmaster() -> None:
+    directory = Book(mailboxes={"postmaster@mail.example": True})
+    resolution = resolve("Postmaster@d.example", directory)
+    assert resolution.standing is Standing.ALIAS
+    assert resolution.targets == ("postmaster@mail.example",)
+
+
+def test_a_postmaster_of_its_own_comes_first() -> None:
+    directory = Book(mailboxes={"postmaster@mail.example": True, "postmaster@d.example": True})
+    assert resolve("postmaster@d.example", directory).standing is Standing.MAILBOX
