@@ -91,7 +91,8 @@ def test_a_part_is_killed(appliance: Appliance, sink: Sink, arrivals: Arrivals, 
             appliance.wait_for_restart(part, pid)
         load.wait_for_more(ENOUGH)
     nothing_is_lost(appliance, load, arrivals)
-    nothing_came_twice(load, arrivals, uncertain=SESSIONS * KILLS if part in MAY_LEAVE_UNCERTAIN else 0)
+    uncertain = SESSIONS * KILLS if part in MAY_LEAVE_UNCERTAIN else 0
+    nothing_came_twice(load, arrivals, uncertain=uncertain)
 
 
 def test_the_processes_of_the_local_worker_are_killed(
