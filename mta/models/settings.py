@@ -37,10 +37,18 @@ class Settings(models.Model):
     auth_in_clear_on_loopback = models.BooleanField(
         default=False, help_text="let local programs use AUTH without TLS from 127.0.0.1 and ::1"
     )
-    retryalpha = models.DurationField(default=timedelta(minutes=5))
-    retrybeta = models.PositiveIntegerField(default=3, validators=[MinValueValidator(1)])
-    retrygamma = models.DurationField(default=timedelta(minutes=15))
-    retrymaxdelta = models.PositiveIntegerField(default=3)
+    retryalpha = models.DurationField(
+        default=timedelta(minutes=5), help_text="pause between the tries of a burst"
+    )
+    retrybeta = models.PositiveIntegerField(
+        default=3, validators=[MinValueValidator(1)], help_text="tries in a burst"
+    )
+    retrygamma = models.DurationField(
+        default=timedelta(minutes=15), help_text="pause between bursts, doubled each time"
+    )
+    retrymaxdelta = models.PositiveIntegerField(
+        default=3, help_text="how often that pause is doubled at most"
+    )
     queuetime = models.DurationField(
         default=timedelta(days=5), help_text="after this a message is returned"
     )
@@ -64,11 +72,21 @@ class Settings(models.Model):
     dsnlimit = models.BigIntegerField(
         default=32768, help_text="a failure DSN returns the whole message below this size, octets"
     )
-    esmtptimeoutconnect = models.DurationField(default=timedelta(minutes=1))
-    esmtptimeouthelo = models.DurationField(default=timedelta(minutes=5))
-    esmtptimeout = models.DurationField(default=timedelta(minutes=10))
-    esmtptimeoutdata = models.DurationField(default=timedelta(minutes=5))
-    esmtptimeoutquit = models.DurationField(default=timedelta(seconds=10))
+    esmtptimeoutconnect = models.DurationField(
+        default=timedelta(minutes=1), help_text="to another host: until it takes the connection"
+    )
+    esmtptimeouthelo = models.DurationField(
+        default=timedelta(minutes=5), help_text="until it greets"
+    )
+    esmtptimeout = models.DurationField(
+        default=timedelta(minutes=10), help_text="until it answers a command"
+    )
+    esmtptimeoutdata = models.DurationField(
+        default=timedelta(minutes=5), help_text="until it takes the content"
+    )
+    esmtptimeoutquit = models.DurationField(
+        default=timedelta(seconds=10), help_text="until it says goodbye"
+    )
     lease = models.DurationField(
         default=timedelta(seconds=60), help_text="a delivery that dies is work again after this"
     )
@@ -78,7 +96,9 @@ class Settings(models.Model):
     keep_content = models.DurationField(
         default=timedelta(0), help_text="how long the content of finished messages is kept"
     )
-    keep_refusals = models.DurationField(default=timedelta(days=30))
+    keep_refusals = models.DurationField(
+        default=timedelta(days=30), help_text="how long refusals stay in the history"
+    )
 
     class Meta:
         verbose_name_plural = "settings"
