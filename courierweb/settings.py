@@ -162,6 +162,7 @@ LOGGING = {
     # A line per task says nothing that the mail log does not say better.
     "loggers": {
         "celery.worker.strategy": {"level": "WARNING"},
+        "celery.worker.request": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 # At most one nudge of a kind in this time: a runner that is awake finds later work by itself.
 GATHER_SECONDS = 0.05
+# A nudge that waited longer found its workers busy, and who is busy looks again at the end; were
+# it kept, a long stream of mail would pile nudges up in front of the tick.
+STALE_SECONDS = 2
 QUEUES = {"local": "local", "discard": "local"}
 REPORT = "report"
 
@@ -66,6 +69,8 @@ def _send(name: str) -> None:
     task, arguments = ("mta.report", []) if name == REPORT else ("mta.deliver", [name])
     queue = "local" if name == REPORT else QUEUES.get(name, "remote")
     try:
-        current_app.send_task(task, arguments, queue=queue, ignore_result=True, retry=False)
+        current_app.send_task(
+            task, arguments, queue=queue, ignore_result=True, retry=False, expires=STALE_SECONDS
+        )
     except Exception as error:  # the broker's client raises many kinds; none may reach the mail
         maillog.broker_unreachable(error=str(error))

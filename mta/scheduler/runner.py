@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 # Outcomes are written when so many are known or so much time has passed, not one by one.
 FLUSH_COUNT = 200
 FLUSH_SECONDS = 1.0
-RUN_SECONDS = 5.0
+RUN_SECONDS = 3.0
 FLUSH_TRIES = 30
 # Mail comes in streams: looking again for a moment costs less than being called anew, and a
 # batch costs the same for one message as for twenty. The first message of a stream waits for

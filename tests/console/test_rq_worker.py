@@ -6,7 +6,7 @@ import pytest
 from courierweb.jobs.worker import HeartbeatWorker
 from mta.models import Heartbeat
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_the_worker_of_the_settings_beats_until_it_ends():

@@ -13,7 +13,7 @@ from tests.support import browser
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(browser.executable() is None, reason="there is no Chromium"),
 ]
 
