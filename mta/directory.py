@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from ipaddress import ip_network
 from typing import TypeVar
 
@@ -26,6 +25,13 @@ from mta.queue import prepared
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+
+
+class _NotAsked:
+    """Stands for "nothing is known", where None is an answer."""
+
+
+_NOT_ASKED = _NotAsked()
 
 CACHE_SIZE = 100_000
 PASSWORD_CACHE_SECONDS = 300
@@ -98,8 +104,9 @@ class Directory:
 
     def alias(self, name: str) -> tuple[str, ...] | None:
         aliases = self._aliases
-        with suppress(KeyError):
-            return aliases[name]
+        known = aliases.get(name, _NOT_ASKED)
+        if not isinstance(known, _NotAsked):
+            return known
         row = Alias.objects.filter(name=name).values_list("targets", flat=True).first()
         return _remember(aliases, name, None if row is None else tuple(row))
 
@@ -128,8 +135,9 @@ class Directory:
 
     def _mailbox(self, address: str) -> Mailbox | None:
         mailboxes = self._mailboxes
-        with suppress(KeyError):
-            return mailboxes[address]
+        known = mailboxes.get(address, _NOT_ASKED)
+        if not isinstance(known, _NotAsked):
+            return known
         local, domain = addresses.split(address)
         row = Mailbox.objects.filter(domain__name=domain, local_part=local).first()
         return _remember(mailboxes, address, row)

@@ -7,10 +7,11 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {char: value for value, char in enumerate(_ALPHABET)}
 _VALUES.update({"i": 1, "l": 1, "o": 0})
 LENGTH = 13
+_SHIFTS = range(5 * (LENGTH - 1), -1, -5)
 
 
 def encode_queue_id(number: int) -> str:
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(60, -1, -5))
+    return "".join([_ALPHABET[(number >> shift) & 31] for shift in _SHIFTS])
 
 
 def decode_queue_id(text: str) -> int:
