@@ -174,5 +174,10 @@ def test_settings(run, listed, name, text, shown):
     run("setting", "set", name, text)
     rows = {row["name"]: row for row in listed("setting", "list")}
     assert rows[name]["value"] == shown
-    assert rows["retryalpha"] == {"name": "retryalpha", "value": "5m", "default": "5m", "help": ""}
+    assert rows["retryalpha"] == {
+        "name": "retryalpha",
+        "value": "5m",
+        "default": "5m",
+        "help": "pause between the tries of a burst",
+    }
     assert Settings.objects.count() == 1
