@@ -66,11 +66,16 @@ class Nudger:
 
 
 def _send(name: str) -> None:
-    task, arguments = ("mta.report", []) if name == REPORT else ("mta.deliver", [name])
-    queue = "local" if name == REPORT else QUEUES.get(name, "remote")
     try:
-        current_app.send_task(
-            task, arguments, queue=queue, ignore_result=True, retry=False, expires=STALE_SECONDS
-        )
+        if name == REPORT:
+            _send_task("mta.report", [], "local")
+        else:
+            _send_task("mta.deliver", [name], QUEUES.get(name, "remote"), expires=STALE_SECONDS)
     except Exception as error:  # the broker's client raises many kinds; none may reach the mail
         maillog.broker_unreachable(error=str(error))
+
+
+def _send_task(task: str, arguments: list[str], queue: str, expires: int | None = None) -> None:
+    current_app.send_task(
+        task, arguments, queue=queue, ignore_result=True, retry=False, expires=expires
+    )
