@@ -12,16 +12,16 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from ipaddress import ip_network
 from typing import TypeVar
 
 from django.contrib.auth.hashers import check_password
 
-from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyState, Route, Settings
+from mta.models import Alias, Domain, Mailbox, PolicyState, Route, Settings
 from mta.policy import recipients, routing
-from mta.policy.facts import Access, DomainKind, Limits, Policy, Resolution, RouteFact, Times
+from mta.policy.facts import DomainKind, Policy, Resolution, RouteFact, Times, UserFacts
 from mta.protocol import address as addresses
 from mta.queue import prepared
+from mta.session_policy import session_policy
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -49,6 +49,7 @@ class Directory:
         self._settings: Settings | None = None
         self._mailboxes: dict[str, Mailbox | None] = {}
         self._aliases: dict[str, tuple[str, ...] | None] = {}
+        self._users: dict[str, UserFacts] = {}
         self._resolutions: dict[str, Resolution] = {}
         self._passwords = _PasswordCache()
 
@@ -102,6 +103,18 @@ class Directory:
         row = self._mailbox(address)
         return None if row is None else row.enabled
 
+    def user(self, address: str) -> UserFacts:
+        """The authenticated user of that name, as policy sees it now."""
+        row = self._mailbox(address.lower())
+        if row is None:
+            return UserFacts(address, enabled=False)
+        known = self._users.get(row.address)
+        if known is None:
+            users, grants = self._users, row.sender_grants.values_list("pattern", flat=True)
+            facts = UserFacts(row.address, row.enabled, row.submission_sizelimit, tuple(grants))
+            known = _remember(users, row.address, facts)
+        return known
+
     def alias(self, name: str) -> tuple[str, ...] | None:
         aliases = self._aliases
         known = aliases.get(name, _NOT_ASKED)
@@ -121,6 +134,16 @@ class Directory:
         """Octets; 0 for none."""
         row = self._mailbox(address.lower())
         return row.quota if row else 0
+
+    def known_sizelimit(self, address: str) -> int | None:
+        """`sizelimit` when the mailbox was looked up before; no I/O."""
+        row = self._mailboxes.get(address)
+        return row.sizelimit if row else None
+
+    def sizelimit(self, address: str) -> int:
+        """The largest message the mailbox takes, octets; 0 for any size."""
+        row = self._mailbox(address.lower())
+        return row.sizelimit if row else 0
 
     def authenticate(self, user: str, password: str) -> bool:
         """Whether the password is that of an enabled mailbox. Takes its time on purpose."""
@@ -148,15 +171,15 @@ class Directory:
             version=version,
             hostname=self._hostname,
             domains={row.name: DomainKind(row.kind) for row in Domain.objects.all()},
-            access=_access(),
             routes=_routes(),
-            limits=_limits(settings),
             times=_times(settings),
             auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,
+            **session_policy(settings),
         )
         self._settings = settings
         self._mailboxes = {}
         self._aliases = {}
+        self._users = {}
         self._resolutions = {}
 
 
@@ -193,30 +216,11 @@ def current_version() -> int:
     return int(rows[0][0])
 
 
-def _access() -> tuple[Access, ...]:
-    rules = (
-        Access(ip_network(row.prefix), row.action == AccessRule.Action.ALLOW, row.relay, row.text)
-        for row in AccessRule.objects.all()
-    )
-    return tuple(sorted(rules, key=lambda rule: -rule.network.prefixlen))
-
-
 def _routes() -> Mapping[str, RouteFact]:
     return {
         row.domain: RouteFact(row.domain, row.relay, row.port, row.security)
         for row in Route.objects.all()
     }
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        size=settings.sizelimit,
-        recipients=settings.maxrcpts,
-        recipients_submission=settings.maxrcpts_submission,
-        connections_per_address=settings.maxperip,
-        connections_per_network=settings.maxperc,
-        connections=settings.maxdaemons,
-    )
 
 
 def _times(settings: Settings) -> Times:

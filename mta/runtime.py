@@ -16,11 +16,13 @@ from django.conf import settings
 from django.utils import timezone
 
 from mta import intake, maillog
+from mta.answers import ANSWERERS
 from mta.directory import Directory
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
 from mta.ingress.house import House, Listener
+from mta.ingress.inquiry import Inquiry
 from mta.ingress.process import Door, tls_context
 from mta.ingress.wire import Budget
 from mta.nudge import REPORT, Nudger
@@ -216,6 +218,7 @@ def ingress_house() -> House:
         ids=id_maker(),
         budget=Budget(CONTENT_BUDGET),
         connections=Connections(),
+        inquiry=Inquiry(ANSWERERS),
         tls=_tls(),
     )
 

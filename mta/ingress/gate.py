@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from mta.policy.facts import Policy, Resolution
+from mta.policy.facts import Policy, Resolution, Standing, UserFacts
 
 _Result = TypeVar("_Result")
 
@@ -31,7 +31,11 @@ class Directory(Protocol):
 
     def authenticate(self, user: str, password: str) -> bool: ...
 
-    def mailbox(self, address: str) -> bool | None: ...
+    def user(self, user: str) -> UserFacts: ...
+
+    def known_sizelimit(self, address: str) -> int | None: ...
+
+    def sizelimit(self, address: str) -> int: ...
 
 
 class PolicyGate:
@@ -70,9 +74,19 @@ class PolicyGate:
             self._thread, lambda: [self._directory.resolve(address) for address in addresses]
         )
 
-    async def is_enabled(self, user: str) -> bool:
-        """Whether the user has an enabled mailbox now. Raises DatabaseError."""
-        return bool(await self._call(self._thread, lambda: self._directory.mailbox(user)))
+    async def user(self, user: str) -> UserFacts:
+        """The authenticated user as of now. Raises DatabaseError."""
+        return await self._call(self._thread, lambda: self._directory.user(user))
+
+    async def sizelimit(self, resolution: Resolution) -> int:
+        """What the mailbox takes that an address ends in, octets; 0 for any size."""
+        if resolution.standing is not Standing.MAILBOX:
+            return 0
+        address = resolution.targets[0]
+        known = self._directory.known_sizelimit(address)
+        if known is not None:
+            return known
+        return await self._call(self._thread, lambda: self._directory.sizelimit(address))
 
     async def authenticate(self, user: str, password: str) -> bool:
         """Whether the password is right. Slow on purpose, so it has threads of its own."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
+from mta.ingress.inquiry import Inquiry
 from mta.ingress.wire import Budget
 from mta.intake import Router
 from mta.queue.ids import IdMaker
@@ -32,5 +33,6 @@ class House:
     ids: IdMaker
     budget: Budget
     connections: Connections
+    inquiry: Inquiry
     tls: ssl.SSLContext | None = None
     stopping: bool = False

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from mta.ingress.house import House, Listener
 from mta.ingress.server import Connection
 from mta.ingress.session import Session
+from mta.ingress.vocabulary import VERBS
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ async def serve(
 
 async def _open(house: House, door: Door, sessions: set[Connection]) -> asyncio.Server:
     return await asyncio.get_running_loop().create_server(
-        lambda: Session(house, door.listener, sessions),
+        lambda: Session(house, door.listener, sessions, VERBS),
         sock=_socket(door.port),
         backlog=BACKLOG,
         ssl=house.tls if door.listener.implicit_tls else None,
@@ -107,4 +108,5 @@ async def _end(house: House, servers: Sequence[asyncio.Server], sessions: set[Co
         log.warning("the database did not take the last refusals")
     house.committer.close()
     house.gate.close()
+    house.inquiry.close()
     log.info("ingress ended with %d sessions open", len(sessions))

@@ -166,7 +166,9 @@ class Connection(SMTP):
             log.info("TLS handshake with %s failed: %s", self.facts.client_ip, error)
             raise Closed from error
         self.transport = self._writer.transport
-        self.facts = replace(self.facts, helo="", auth_user="", tls=_describe_tls(self.transport))
+        self.facts = replace(
+            self.facts, helo="", auth_user="", esmtp=True, tls=_describe_tls(self.transport)
+        )
 
     def say(self, reply: Reply) -> None:
         """Answer; the octets leave when the client waits for them."""

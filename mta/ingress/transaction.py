@@ -5,14 +5,14 @@ committed. No sockets here.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from mta import intake
-from mta.policy.decision import Decision
-from mta.policy.facts import ContentFacts, Facts, MailFacts, Policy, Resolution, SessionFacts
-from mta.protocol import headers, trace
+from mta.policy.decision import Decision, Step
+from mta.policy.facts import Facts, MailFacts, Policy, RcptFacts, SessionFacts
+from mta.protocol import trace
 from mta.protocol.envelope import Envelope, Recipient, Source
 from mta.protocol.parameters import MailParameters
 from mta.protocol.queue_id import encode_queue_id
@@ -28,7 +28,7 @@ class Transaction:
     policy: Policy
     mail: MailFacts
     parameters: MailParameters
-    accepted: list[tuple[Recipient, Resolution]] = field(default_factory=list)
+    accepted: list[tuple[Recipient, RcptFacts]] = field(default_factory=list)
     decisions: list[Record] = field(default_factory=list)
 
     def facts(self, session: SessionFacts, **stage: Any) -> Facts:
@@ -48,36 +48,15 @@ class Transaction:
         )
 
 
-def measure(content: bytes, size: int) -> ContentFacts:
-    """What policy wants to know of a content. `size` is what the client sent, in octets."""
-    facts = headers.scan(content)
-    line_ends = content.count(b"\r\n")
-    return ContentFacts(
-        size=size,
-        header_size=facts.size,
-        hops=facts.hops,
-        longest_line=_longest_line(content),
-        bare_line_ends=content.count(b"\n") != line_ends or content.count(b"\r") != line_ends,
-        eight_bit_header=facts.eight_bit,
-    )
-
-
-def normalize_line_ends(content: bytes) -> bytes:
-    """Every CR, LF and CRLF becomes CRLF: what a submission server may mend (RFC 6409 8)."""
-    unix = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return unix.replace(b"\n", b"\r\n")
-
-
 def make_submission(
     transaction: Transaction,
     session: SessionFacts,
-    esmtp: bool,
     content: bytes,
     arrival: intake.Arrival,
     router: intake.Router,
     history: list[Record],
 ) -> Submission:
-    """The message for the committer: Received on top, old Return-Path renamed.
+    """The message for the committer, its Received header on top.
 
     `history` are the decisions on the session before this transaction.
     """
@@ -87,7 +66,7 @@ def make_submission(
         client_ip=session.client_ip,
         hostname=transaction.policy.hostname,
         protocol=trace.with_protocol(
-            esmtp=esmtp,
+            esmtp=session.esmtp,
             tls=bool(session.tls),
             authenticated=bool(session.auth_user),
             smtputf8=transaction.mail.smtputf8,
@@ -98,7 +77,7 @@ def make_submission(
         auth_user=session.auth_user,
         recipient=only,
     )
-    stored = received + headers.rename_return_path(content)
+    stored = received + content
     accepted = {
         "session": describe(session),
         "decisions": history + transaction.decisions,
@@ -108,7 +87,7 @@ def make_submission(
     return intake.prepare(
         arrival,
         transaction.envelope(session),
-        transaction.accepted,
+        [(recipient, rcpt.resolution) for recipient, rcpt in transaction.accepted],
         stored,
         transaction.policy,
         router,
@@ -178,19 +157,16 @@ def refusal_record(
     )
 
 
-def _longest_line(content: bytes) -> int:
-    """The length of the longest line; only its order of size matters to policy."""
-    longest = 0
-    start = 0
-    # Jump from line end to line end only where a long line is possible at all.
-    while start < len(content):
-        window = content.rfind(b"\n", start, start + 1000)
-        if window >= 0:
-            start = window + 1
-            longest = max(longest, min(1000, len(content)))
-            continue
-        end = content.find(b"\n", start)
-        end = len(content) if end < 0 else end
-        longest = max(longest, end - start)
-        start = end + 1
-    return longest
+def logged_record(
+    decision: Decision,
+    step: Step,
+    session: SessionFacts,
+    reverse_path: str | None,
+    recipient: str,
+    at: datetime,
+) -> RefusalRecord:
+    """What a rule that only logs would have refused."""
+    assert step.reply is not None
+    as_if = replace(decision, reply=step.reply, rule=step.rule)
+    record = refusal_record(as_if, session, reverse_path, recipient, at)
+    return replace(record, enforced=False)

@@ -7,32 +7,49 @@ they can, because every message pays for each of them.
 
 from mta.models.access import AccessRule
 from mta.models.alias import Alias
+from mta.models.backscatter import AddressTrouble, DsnRefuser
+from mta.models.dns_list import DnsList
 from mta.models.domain import Domain
 from mta.models.heartbeat import Heartbeat
 from mta.models.history import Attempt, Event, Refusal, Statistic, Tally
+from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
 from mta.models.message import Content, Lease, Message, Recipient, State
 from mta.models.policy import PolicyChange, PolicyState
 from mta.models.route import Route
-from mta.models.settings import Settings
+from mta.models.rule import RuleState
+from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
+from mta.models.settings import CheckHelo, Settings
 
 __all__ = [
     "AccessRule",
+    "AddressTrouble",
     "Alias",
     "Attempt",
+    "BadMailHost",
+    "BadSender",
+    "CheckHelo",
     "Content",
+    "DnsList",
     "Domain",
+    "DsnRefuser",
     "Event",
+    "FreemailDomain",
     "Heartbeat",
     "Lease",
+    "Listener",
     "Mailbox",
     "Message",
+    "MimeMode",
     "PolicyChange",
     "PolicyState",
     "Recipient",
     "Refusal",
     "Route",
+    "RuleState",
+    "SenderGrant",
     "Settings",
+    "SpamTrap",
     "State",
     "Statistic",
     "Tally",

@@ -3,7 +3,11 @@
 import ipaddress
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
+
+from mta.models.listener import MimeMode
+from mta.models.settings import CheckHelo
 
 
 def normalize_prefix(value: str) -> str:
@@ -19,10 +23,14 @@ def normalize_prefix(value: str) -> str:
 
 
 class AccessRule(models.Model):
-    """What a client network may do. The longest matching prefix alone applies, never a merge."""
+    """What a client network may do. The longest matching prefix alone applies, never a merge.
+
+    A switch or limit that is null leaves the word to the listener and the settings.
+    """
 
     class Action(models.TextChoices):
         ALLOW = "allow", "Allow"
+        BLOCK = "block", "Block (every recipient is refused, users may sign in)"
         DENY = "deny", "Deny (no session)"
 
     prefix = models.CharField(max_length=49, unique=True)
@@ -30,7 +38,30 @@ class AccessRule(models.Model):
     relay = models.BooleanField(
         default=False, help_text="clients of this network may send to foreign domains"
     )
-    text = models.CharField(max_length=200, blank=True, help_text="what a denied client reads")
+    text = models.CharField(
+        max_length=200, blank=True, help_text="what a blocked or denied client reads"
+    )
+    proxy = models.BooleanField(
+        default=False,
+        help_text="a load balancer: its connections begin with a PROXY protocol header",
+    )
+    auth_required = models.BooleanField(null=True, blank=True, help_text="only users may send")
+    tls_required = models.BooleanField(null=True, blank=True, help_text="no mail in clear")
+    checkdns = models.BooleanField(null=True, blank=True, help_text="look up the sender's domain")
+    checkhelo = models.PositiveSmallIntegerField(null=True, blank=True, choices=CheckHelo)
+    spf = models.BooleanField(null=True, blank=True, help_text="ask SPF")
+    dnslists = models.BooleanField(null=True, blank=True, help_text="ask the DNS lists")
+    tarpit = models.BooleanField(null=True, blank=True, help_text="answer errors slowly")
+    sizelimit = models.BigIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1024)],
+        help_text="largest message, octets",
+    )
+    maxperip = models.PositiveIntegerField(
+        null=True, blank=True, help_text="connections of one address; 0 for no limit"
+    )
+    mime = models.CharField(max_length=6, blank=True, choices=MimeMode)
     note = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -53,5 +84,5 @@ class AccessRule(models.Model):
             self.prefix = normalize_prefix(self.prefix)
         except ValueError as error:
             raise ValidationError({"prefix": str(error)}) from error
-        if self.relay and self.action == self.Action.DENY:
-            raise ValidationError({"relay": "a denied network cannot relay"})
+        if self.relay and self.action != self.Action.ALLOW:
+            raise ValidationError({"relay": "a network that is not allowed cannot relay"})

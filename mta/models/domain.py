@@ -21,6 +21,7 @@ class Domain(models.Model):
 
     class Kind(models.TextChoices):
         HOSTED = "hosted", "Hosted here (mailboxes and aliases)"
+        LOCAL = "local", "Another name of this host (its mailboxes and aliases)"
         BACKUP = "backup", "Backup MX (accepted, sent on by route or MX)"
 
     name = models.CharField(max_length=255, unique=True, validators=[validate_domain])

@@ -65,7 +65,9 @@ class Event(models.Model):
 class Refusal(models.Model):
     """Mail, or a client, that was turned away in the session, with the rule that did it.
 
-    `trace` is the list of steps of the decision; `session` what was known of the client.
+    `trace` is the list of steps of the decision; `session` what was known of the client. A rule
+    that only logs leaves a row that is not `enforced`. `message_id` is set when other recipients
+    of the same message took it.
     """
 
     at = models.DateTimeField()
@@ -80,6 +82,8 @@ class Refusal(models.Model):
     text = models.TextField()
     rule = models.CharField(max_length=40)
     policy_version = models.BigIntegerField()
+    enforced = models.BooleanField(db_default=True)
+    message_id = models.BigIntegerField(null=True)
     trace = models.JSONField()
     session = models.JSONField()
 
@@ -88,6 +92,7 @@ class Refusal(models.Model):
             models.Index(fields=["at"], name="refusal_at"),
             models.Index(fields=["recipient", "at"], name="refusal_recipient"),
             models.Index(fields=["rule", "at"], name="refusal_rule"),
+            models.Index(fields=["client_ip", "at"], name="refusal_client"),
         ]
 
     def __str__(self) -> str:

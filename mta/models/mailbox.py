@@ -4,6 +4,7 @@ import re
 
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from mta.models.domain import Domain
@@ -23,14 +24,25 @@ def validate_local_part(value: str) -> None:
 class Mailbox(models.Model):
     """A mailbox in a hosted domain. Its Maildir is mail/DOMAIN/LOCALPART/Maildir.
 
-    `password` is a Django password hash, "" when nobody may sign in. `quota` is in octets,
-    0 for none.
+    `password` is a Django password hash, "" when nobody may sign in, and `scram` what SCRAM needs
+    to know of the same password. `quota` and the size limits are in octets, 0 for none.
     """
 
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="mailboxes")
     local_part = models.CharField(max_length=64, validators=[validate_local_part])
     password = models.CharField(max_length=255, blank=True, editable=False)
+    scram = models.CharField(max_length=255, blank=True, editable=False)
     quota = models.BigIntegerField(default=0, help_text="octets; 0 means no limit")
+    sizelimit = models.BigIntegerField(
+        default=0,
+        validators=[MinValueValidator(0)],
+        help_text="largest message it takes, octets; 0 means the server's limit",
+    )
+    submission_sizelimit = models.BigIntegerField(
+        default=0,
+        validators=[MinValueValidator(0)],
+        help_text="largest message its user may send, octets; 0 means the server's limit",
+    )
     enabled = models.BooleanField(default=True, help_text="off: new mail is refused 5.2.1")
     name = models.CharField(max_length=200, blank=True, help_text="the person or role")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -48,6 +48,8 @@ class Message(models.Model):
     envid = models.TextField()
     smtputf8 = models.BooleanField()
     eight_bit = models.BooleanField()
+    verp = models.BooleanField(db_default=False)
+    requiretls = models.BooleanField(db_default=False)
     size = models.BigIntegerField()
     header_message_id = models.TextField()
     subject = models.TextField()

@@ -7,6 +7,36 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 
+class CheckHelo(models.IntegerChoices):
+    """What HELO must name (Courier: BOFHCHECKHELO)."""
+
+    OFF = 0, "Not looked up"
+    REFUSE = 1, "Must resolve to the client, else refused"
+    DEFER = 2, "Must resolve to the client, else deferred"
+
+
+SPF_KEYWORDS = frozenset(
+    ["off", "none", "neutral", "pass", "fail", "softfail", "error", "unknown"]
+    + ["all", "allowok", "mailfromok"]
+)
+
+
+def validate_spf_keywords(value: str) -> None:
+    """Results that are let through, separated by commas; "off" does not ask at all."""
+    unknown = set(value.replace(" ", "").split(",")) - SPF_KEYWORDS
+    if unknown:
+        raise ValidationError(
+            f"{', '.join(sorted(unknown)) or 'nothing'} is none of "
+            f"{', '.join(sorted(SPF_KEYWORDS))}"
+        )
+
+
+def _spf(default: str, help_text: str) -> "models.CharField[str, str]":
+    return models.CharField(
+        max_length=100, default=default, validators=[validate_spf_keywords], help_text=help_text
+    )
+
+
 class Settings(models.Model):
     """One row. Durations are intervals, sizes octets."""
 
@@ -36,6 +66,81 @@ class Settings(models.Model):
     )
     auth_in_clear_on_loopback = models.BooleanField(
         default=False, help_text="let local programs use AUTH without TLS from 127.0.0.1 and ::1"
+    )
+    maxrcpts_hard = models.BooleanField(
+        default=False, help_text="recipients beyond maxrcpts fail (5xx) and are not deferred"
+    )
+    maxnewperip = models.PositiveIntegerField(
+        default=60, help_text="new connections of one address in a minute; 0 for no limit"
+    )
+    maxerrors = models.PositiveIntegerField(
+        default=10,
+        validators=[MinValueValidator(1)],
+        help_text="wrong commands until a session is ended",
+    )
+    maxunknown = models.PositiveIntegerField(
+        default=20,
+        validators=[MinValueValidator(1)],
+        help_text="refused recipients until a session is ended",
+    )
+    maxauthfailures = models.PositiveIntegerField(
+        default=20,
+        help_text="failed sign-ins of one address in 15 minutes; 0 for no limit",
+    )
+    mindatarate = models.PositiveIntegerField(
+        default=500, help_text="octets a second that a client must send during DATA"
+    )
+    tarpit = models.BooleanField(
+        default=True, help_text="answer errors slowly, 1 s growing to 8 s; loopback excepted"
+    )
+    headerlimit = models.BigIntegerField(
+        default=128 * 1024,
+        validators=[MinValueValidator(1000)],
+        help_text="largest header section, octets",
+    )
+    headerlines = models.PositiveIntegerField(
+        default=1000, validators=[MinValueValidator(20)], help_text="header fields of a message"
+    )
+    maxhops = models.PositiveIntegerField(
+        default=50, validators=[MinValueValidator(2)], help_text="Received headers of a message"
+    )
+    mimedepth = models.PositiveIntegerField(
+        default=50, validators=[MinValueValidator(1)], help_text="MIME parts within parts"
+    )
+    mimeparts = models.PositiveIntegerField(
+        default=1000, validators=[MinValueValidator(1)], help_text="MIME parts of a message"
+    )
+    vrfy = models.BooleanField(default=False, help_text="answer VRFY")
+    expn = models.BooleanField(default=False, help_text="answer EXPN")
+    checkdns = models.BooleanField(
+        default=True, help_text="the sender's domain must exist and have working MX records"
+    )
+    checkhelo = models.PositiveSmallIntegerField(
+        default=CheckHelo.OFF, choices=CheckHelo, help_text="whether HELO must name the client"
+    )
+    spf_helo = _spf("off", "SPF results of HELO that are let through; off: not asked")
+    spf_mailfrom = _spf("off", "SPF results of MAIL FROM that are let through; off: not asked")
+    spf_from = _spf("off", "SPF results of the From header that are let through; off: not asked")
+    spf_harderror = _spf("fail,softfail", "SPF results that refuse; the others defer")
+    spf_trustme = models.BooleanField(default=False, help_text="no SPF for who may relay")
+    spf_noverbose = models.BooleanField(
+        default=False, help_text="do not pass on the domain's own explanation"
+    )
+    suppress_backscatter = models.BooleanField(
+        default=True,
+        help_text="refuse an address whose delivery failed lately, instead of bouncing again",
+    )
+    backscatter_window = models.DurationField(
+        default=timedelta(hours=2), help_text="how long such a failure counts"
+    )
+    dsn_blacklist = models.BooleanField(
+        default=True, help_text="refuse mail from domains whose servers refuse reports"
+    )
+    dsn_blacklist_after = models.PositiveIntegerField(
+        default=3, validators=[MinValueValidator(1)], help_text="after so many refused reports"
+    )
+    dsn_blacklist_time = models.DurationField(
+        default=timedelta(days=7), help_text="for so long since the last one"
     )
     retryalpha = models.DurationField(
         default=timedelta(minutes=5), help_text="pause between the tries of a burst"

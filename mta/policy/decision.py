@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mta.policy import limits, recipients, relay, sender
-from mta.policy.facts import Facts, Policy
-from mta.policy.rule import Rule
+from mta.policy.facts import Facts, Policy, RuleState
+from mta.policy.rule import Finding, Rule
 from mta.protocol.reply import Reply
 
 
@@ -21,6 +21,7 @@ class Stage(StrEnum):
     MAIL = "mail"
     RCPT = "rcpt"
     CONTENT = "content"
+    VERDICT = "verdict"
 
 
 class Verdict(StrEnum):
@@ -31,11 +32,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rule that was considered, whether it answered, and why in a few words."""
+    """A rule that was considered, whether it answered, and why in a few words.
+
+    `reply` is what a rule that only logs would have said, None for all others.
+    """
 
     rule: str
     matched: bool
     detail: str
+    reply: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ class Decision:
     @property
     def accepted(self) -> bool:
         return self.verdict is Verdict.ACCEPT
+
+    @property
+    def logged(self) -> tuple[Step, ...]:
+        """The rules that only log and would have refused."""
+        return tuple(step for step in self.steps if step.reply is not None)
 
 
 RULES: Mapping[Stage, tuple[Rule, ...]] = {
@@ -88,6 +98,8 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         limits.line_ends,
         sender.eight_bit_header,
     ),
+    # Asked once for each recipient after the content was accepted.
+    Stage.VERDICT: (),
 }
 
 _DEFAULT_REPLIES: Mapping[Stage, Reply] = {
@@ -97,21 +109,38 @@ _DEFAULT_REPLIES: Mapping[Stage, Reply] = {
     Stage.MAIL: Reply(250, "2.1.0", "Sender Ok"),
     Stage.RCPT: Reply(250, "2.1.5", "Recipient Ok"),
     Stage.CONTENT: Reply(250, "2.0.0", "Ok"),
+    Stage.VERDICT: Reply(250, "2.1.5", "Ok"),
 }
 
 
 def decide(stage: Stage, facts: Facts, policy: Policy) -> Decision:
-    """The verdict on one stage, with its trace. Pure: no I/O, no clock, no chance."""
+    """The verdict on one stage, with its trace. Pure: no I/O, no clock, no chance.
+
+    Raises Unanswered when a rule asks what is not among the facts; call it again with that.
+    """
     steps: list[Step] = []
     for rule in RULES[stage]:
-        finding = rule(facts, policy)
-        name = rule.__name__
-        steps.append(Step(name, finding.answered, finding.detail))
-        if finding.answered:
+        step, finding = _consider(rule, facts, policy)
+        steps.append(step)
+        if finding is not None:
             reply = finding.reply or _DEFAULT_REPLIES[stage]
-            return Decision(stage, _verdict(reply), reply, name, tuple(steps), policy.version)
+            return Decision(stage, _verdict(reply), reply, step.rule, tuple(steps), policy.version)
     reply = _DEFAULT_REPLIES[stage]
     return Decision(stage, Verdict.ACCEPT, reply, "default", tuple(steps), policy.version)
+
+
+def _consider(rule: Rule, facts: Facts, policy: Policy) -> tuple[Step, Finding | None]:
+    """One rule's step, and its finding when that decides the stage."""
+    name = rule.__name__
+    state = rule.state(policy)
+    if state is RuleState.OFF:
+        return Step(name, False, "switched off"), None
+    finding = rule(facts, policy)
+    if not finding.answered:
+        return Step(name, False, finding.detail), None
+    if finding.reply is not None and (finding.log_only or state is RuleState.LOG):
+        return Step(name, True, f"only logged: {finding.detail}", finding.reply), None
+    return Step(name, True, finding.detail), finding
 
 
 def _verdict(reply: Reply) -> Verdict:

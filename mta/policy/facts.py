@@ -4,26 +4,94 @@ All of it is frozen. `mta.directory` makes the configuration, the ingress (or th
 a test) makes the rest.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+from mta.policy.question import Answer, Question, Unanswered
+
+MAX_TERMS_KEPT = 10_000
 
 
 class DomainKind(StrEnum):
     HOSTED = "hosted"
+    LOCAL = "local"
     BACKUP = "backup"
+
+
+class RuleState(StrEnum):
+    OFF = "off"
+    LOG = "log"
+    ENFORCE = "enforce"
+
+
+class MimeMode(StrEnum):
+    """What becomes of a message that breaks the rules of MIME."""
+
+    REJECT = "reject"
+    WRAP = "wrap"
+    ACCEPT = "accept"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What applies to a session: the word of its access rule, else of its listener, else of the
+    settings. Sizes in octets; `maxperip` is 0 for no limit. `checkhelo` is Courier's 0, 1, 2."""
+
+    sizelimit: int = 50 * 1024 * 1024
+    auth_required: bool = False
+    tls_required: bool = False
+    checkdns: bool = True
+    checkhelo: int = 0
+    spf: bool = True
+    dnslists: bool = True
+    tarpit: bool = True
+    maxperip: int = 20
+    mime: MimeMode = MimeMode.REJECT
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One access rule. `network` is the prefix it is for."""
+    """One access rule. `network` is the prefix it is for.
+
+    `blocks`: a session is served, but no recipient is accepted from who is no user. `terms` are
+    those fields of `Terms` that the rule has a word on. `proxy`: its connections begin with a
+    PROXY protocol header.
+    """
 
     network: IPv4Network | IPv6Network
     allow: bool
     relay: bool
     text: str = ""
+    blocks: bool = False
+    proxy: bool = False
+    terms: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DnsListFact:
+    """One DNS list. `answers` narrows it to some A answers; `text` is "*" for its TXT record."""
+
+    zone: str
+    allows: bool = False
+    answers: tuple[str, ...] = ()
+    text: str = ""
+    state: RuleState = RuleState.ENFORCE
+
+
+@dataclass(frozen=True, slots=True)
+class SpfTerms:
+    """SPF by identity: the results that are let through; ("off",) does not ask (spec 2.11)."""
+
+    helo: frozenset[str] = frozenset({"off"})
+    mailfrom: frozenset[str] = frozenset({"off"})
+    from_: frozenset[str] = frozenset({"off"})
+    harderror: frozenset[str] = frozenset({"fail", "softfail"})
+    trust_relays: bool = False
+    verbose: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +108,22 @@ class RouteFact:
 class Limits:
     """Sizes in octets, counts as numbers; 0 means no limit for the connection limits."""
 
-    size: int = 50 * 1024 * 1024
     recipients: int = 100
     recipients_submission: int = 1000
-    connections_per_address: int = 20
     connections_per_network: int = 60
     connections: int = 1000
+    new_connections_per_address: int = 60
+    recipients_hard: bool = False
+    errors: int = 10
+    refused_recipients: int = 20
+    auth_failures: int = 20
+    data_rate: int = 500
     header_size: int = 128 * 1024
+    header_lines: int = 1000
     line_length: int = 64 * 1024
     hops: int = 50
+    mime_depth: int = 50
+    mime_parts: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +148,22 @@ class Policy:
     limits: Limits = Limits()
     times: Times = Times()
     auth_in_clear_on_loopback: bool = False
+    terms: Terms = Terms()
+    listeners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rule_states: Mapping[str, RuleState] = field(default_factory=dict)
+    dns_lists: tuple[DnsListFact, ...] = ()
+    spf: SpfTerms = SpfTerms()
+    bad_senders: frozenset[str] = frozenset()
+    freemail: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bad_mail_hosts: tuple[IPv4Network | IPv6Network, ...] = ()
+    spam_traps: frozenset[str] = frozenset()
+    dsn_refusers: Mapping[str, str] = field(default_factory=dict)
+    suppress_backscatter: bool = True
+    vrfy: bool = False
+    expn: bool = False
+    _terms: dict[tuple[str, str], Terms] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         """What the domain is to us: its own row, else the nearest ".parent" row."""
@@ -95,19 +186,37 @@ class Policy:
                 return rule
         return None
 
+    def terms_for(self, client_ip: str, listener: str) -> Terms:
+        """What applies to a client at a listener; worked out once for each pair."""
+        key = (client_ip, listener)
+        known = self._terms.get(key)
+        if known is None:
+            access = self.access_for(client_ip)
+            listens = self.listeners.get(listener, {})
+            known = replace(self.terms, **{**listens, **(access.terms if access else {})})
+            if len(self._terms) >= MAX_TERMS_KEPT:
+                self._terms.clear()
+            self._terms[key] = known
+        return known
+
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
     """One connection. `client_ip` is "" for a local program; IPv4-mapped is given as IPv4.
 
-    `tls` describes the cipher, "" in clear. The counts include this connection and are 0 where
-    they are not counted (a simulator).
+    `tls` describes the cipher, "" in clear. `certificate` are the mail addresses in a client
+    certificate that was verified. The counts include this connection and are 0 where they are not
+    counted (a simulator).
     """
 
     client_ip: str
     listener: str = "smtp"
     auth_required: bool = False
     helo: str = ""
+    esmtp: bool = True
+    certificate: tuple[str, ...] = ()
+    proxy_ip: str = ""
+    new_connections: int = 0
     tls: str = ""
     auth_user: str = ""
     same_address: int = 0
@@ -147,30 +256,55 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
+class UserFacts:
+    """An authenticated user. `may_send_as` are patterns (see `mta.models.SenderGrant`);
+    `sizelimit` is 0 for that of the server."""
+
+    address: str
+    enabled: bool = True
+    sizelimit: int = 0
+    may_send_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MailFacts:
-    """MAIL: `declared_size` in octets, 0 when not given. `user_enabled` says whether the
-    authenticated user, if there is one, still has an enabled mailbox."""
+    """MAIL: `declared_size` in octets, 0 when not given. `user` is the authenticated user, None
+    without one. `sender` says, for a user, where mail to the reverse-path would go."""
 
     reverse_path: str
     declared_size: int = 0
     smtputf8: bool = False
-    user_enabled: bool = True
+    requiretls: bool = False
+    user: UserFacts | None = None
+    sender: Resolution | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RcptFacts:
-    """RCPT: `earlier` counts the recipients accepted before in this transaction."""
+    """RCPT: `earlier` counts the recipients accepted before in this transaction.
+
+    `sizelimit` is that of the mailbox the address ends in, 0 for none.
+    """
 
     resolution: Resolution
     earlier: int = 0
+    sizelimit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ContentFacts:
-    """The content at the end of DATA, measured. Sizes in octets."""
+    """The content at the end of DATA, measured. Sizes in octets.
+
+    `problems` are what is wrong with its MIME, one line each; `authors` the addresses in From.
+    `recipients` are those of the transaction after alias expansion.
+    """
 
     size: int
     header_size: int = 0
+    header_lines: int = 0
+    problems: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
     hops: int = 0
     longest_line: int = 0
     bare_line_ends: bool = False
@@ -195,6 +329,18 @@ class Facts:
     mail: MailFacts | None = None
     rcpt: RcptFacts | None = None
     content: ContentFacts | None = None
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
+
+    def answer(self, question: Question) -> Answer:
+        """The answer to a question. Raises Unanswered when it is not among the facts."""
+        return self.answers_to([question])[0]
+
+    def answers_to(self, questions: Sequence[Question]) -> list[Answer]:
+        """The same for several, which are then asked side by side."""
+        missing = [question for question in questions if question not in self.answers]
+        if missing:
+            raise Unanswered(missing)
+        return [self.answers[question] for question in questions]
 
 
 def parents(domain: str) -> list[str]:

@@ -17,9 +17,11 @@ def all_connections(facts: Facts, policy: Policy) -> Finding:
 @Rule
 def connections_per_address(facts: Facts, policy: Policy) -> Finding:
     """One address may not take all the connections. Loopback is not limited."""
-    return _connection_limit(
-        facts, facts.session.same_address, policy.limits.connections_per_address, "address"
-    )
+    session = facts.session
+    access = policy.access_for(session.client_ip)
+    own_limit = access is not None and "maxperip" in access.terms
+    limit = policy.terms_for(session.client_ip, session.listener).maxperip
+    return _connection_limit(facts, session.same_address, limit, "address", exempt=not own_limit)
 
 
 @Rule
@@ -34,7 +36,7 @@ def connections_per_network(facts: Facts, policy: Policy) -> Finding:
 def declared_size(facts: Facts, policy: Policy) -> Finding:
     """SIZE= on MAIL spares the client a transfer that would be refused (RFC 1870 6.1)."""
     assert facts.mail is not None
-    size, limit = facts.mail.declared_size, policy.limits.size
+    size, limit = facts.mail.declared_size, size_limit(facts, policy)
     if size > limit:
         return refuse(
             f"{size} octets declared, limit {limit}",
@@ -64,15 +66,15 @@ def too_many_recipients(facts: Facts, policy: Policy) -> Finding:
 @Rule
 def size(facts: Facts, policy: Policy) -> Finding:
     """The content itself, whatever was declared."""
-    content = _content(facts)
-    if content.size > policy.limits.size:
+    content, limit = _content(facts), size_limit(facts, policy)
+    if content.size > limit:
         return refuse(
-            f"{content.size} octets, limit {policy.limits.size}",
+            f"{content.size} octets, limit {limit}",
             552,
             status.TOO_BIG,
-            f"the message is too big: the limit is {policy.limits.size} octets",
+            f"the message is too big: the limit is {limit} octets",
         )
-    return passed(f"{content.size} octets, limit {policy.limits.size}")
+    return passed(f"{content.size} octets, limit {limit}")
 
 
 @Rule
@@ -130,8 +132,19 @@ def line_ends(facts: Facts, policy: Policy) -> Finding:
     return passed("every line ends in CRLF")
 
 
-def _connection_limit(facts: Facts, count: int, limit: int, what: str) -> Finding:
-    if facts.session.is_loopback:
+def size_limit(facts: Facts, policy: Policy) -> int:
+    """The largest message that this session may send, octets: its user's own limit, else that
+    of its network, its listener or the settings."""
+    session = facts.session
+    user = facts.mail.user if facts.mail else None
+    limit = policy.terms_for(session.client_ip, session.listener).sizelimit
+    return user.sizelimit if user and user.sizelimit else limit
+
+
+def _connection_limit(
+    facts: Facts, count: int, limit: int, what: str, *, exempt: bool = True
+) -> Finding:
+    if exempt and facts.session.is_loopback:
         return passed("loopback is not limited")
     if limit and count > limit:
         return refuse(

@@ -32,9 +32,11 @@ def credentials(facts: Facts, policy: Policy) -> Finding:
 @Rule
 def authentication_required(facts: Facts, policy: Policy) -> Finding:
     """Submission is for users (RFC 6409 4.3)."""
-    if facts.session.auth_required and not facts.session.auth_user:
+    session = facts.session
+    terms = policy.terms_for(session.client_ip, session.listener)
+    if (session.auth_required or terms.auth_required) and not session.auth_user:
         return refuse(
-            f"the {facts.session.listener} listener is for users",
+            f"the {session.listener} listener is for users",
             530,
             status.SECURITY,
             "authentication required",
@@ -46,7 +48,7 @@ def authentication_required(facts: Facts, policy: Policy) -> Finding:
 def user_disabled(facts: Facts, policy: Policy) -> Finding:
     """A user who was removed or disabled since AUTH sends nothing more."""
     assert facts.mail is not None
-    if facts.session.auth_user and not facts.mail.user_enabled:
+    if facts.session.auth_user and not (facts.mail.user and facts.mail.user.enabled):
         return refuse(
             f"{facts.session.auth_user} is no enabled mailbox any more",
             535,

@@ -35,6 +35,8 @@ class Envelope:
     """RFC 5321 data of one transaction. `reverse_path` is "" for the null sender.
 
     `ret` is "FULL", "HDRS" or ""; `envid` is the ENVID with xtext undone (RFC 3461 4.3, 4.4).
+    `verp` asks for a return path of its own for each recipient, `requiretls` for TLS on every
+    hop (RFC 8689).
     """
 
     reverse_path: str
@@ -43,6 +45,8 @@ class Envelope:
     ret: str = ""
     envid: str = ""
     smtputf8: bool = False
+    verp: bool = False
+    requiretls: bool = False
     auth_user: str = ""
     client_ip: str = ""
     helo: str = ""

@@ -55,7 +55,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class RefusalRecord:
-    """Something turned away in a session, for the history. `reverse_path` is None before MAIL."""
+    """Something turned away in a session, for the history. `reverse_path` is None before MAIL.
+
+    It is not `enforced` when the rule only logs. `message_id` is set when other recipients of the
+    message took it.
+    """
 
     at: datetime
     stage: str
@@ -71,6 +75,8 @@ class RefusalRecord:
     policy_version: int
     trace: list[dict[str, Any]]
     session: dict[str, Any]
+    enforced: bool = True
+    message_id: int | None = None
 
 
 class AlreadyQueued(Exception):
@@ -160,7 +166,7 @@ def _insert(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]
             "refusals": json.dumps([_refusal_row(each) for each in refusals]),
             "now": now,
             "accepted": len(submissions),
-            "refused": len(refusals),
+            "refused": sum(refusal.enforced for refusal in refusals),
         },
     )
 
@@ -169,16 +175,17 @@ _INSERT = """
 WITH given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(messages)s::json) AS t(
         id int8, at float8, pending int4, reverse_path text, source text, auth_user text,
-        client_ip text, helo text, ret text, envid text, smtputf8 bool, eight_bit bool, size int8,
+        client_ip text, helo text, ret text, envid text, smtputf8 bool, eight_bit bool, verp bool,
+        requiretls bool, size int8,
         header_message_id text, subject text, origin text, version int8, accepted jsonb,
         start int4)
 ), message AS (
     INSERT INTO mta_message (id, created_at, finished_at, pending, reverse_path, source,
-        auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, size, header_message_id,
-        subject, origin, policy_version)
+        auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, verp, requiretls, size,
+        header_message_id, subject, origin, policy_version)
     SELECT id, to_timestamp(at), CASE WHEN pending = 0 THEN to_timestamp(at) END, pending,
-        reverse_path, source, auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, size,
-        header_message_id, subject, origin, version
+        reverse_path, source, auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, verp,
+        requiretls, size, header_message_id, subject, origin, version
     FROM given
 ), content AS (
     INSERT INTO mta_content (message_id, data)
@@ -199,13 +206,13 @@ WITH given AS MATERIALIZED (
         last_reply text, report text, finished_at float8)
 ), refusal AS (
     INSERT INTO mta_refusal (at, stage, client_ip, helo, auth_user, reverse_path, recipient, code,
-        status, text, rule, policy_version, trace, session)
+        status, text, rule, policy_version, trace, session, enforced, message_id)
     SELECT to_timestamp(at), stage, client_ip, helo, auth_user, reverse_path, recipient, code,
-        status, text, rule, version, trace, session
+        status, text, rule, version, trace, session, enforced, message_id
     FROM json_to_recordset(%(refusals)s::json) AS t(
         at float8, stage text, client_ip text, helo text, auth_user text, reverse_path text,
         recipient text, code int4, status text, text text, rule text, version int8, trace jsonb,
-        session jsonb)
+        session jsonb, enforced bool, message_id int8)
 )
 INSERT INTO mta_tally (at, kind, count)
 SELECT to_timestamp(%(now)s::float8), kind, count
@@ -237,6 +244,8 @@ def _message_row(submission: Submission, start: int) -> dict[str, Any]:
         "envid": envelope.envid,
         "smtputf8": envelope.smtputf8,
         "eight_bit": submission.eight_bit,
+        "verp": envelope.verp,
+        "requiretls": envelope.requiretls,
         "size": len(submission.content),
         "header_message_id": storable(submission.header_message_id),
         "subject": storable(submission.subject),
@@ -283,6 +292,8 @@ def _refusal_row(refusal: RefusalRecord) -> dict[str, Any]:
         "version": refusal.policy_version,
         "trace": refusal.trace,
         "session": refusal.session,
+        "enforced": refusal.enforced,
+        "message_id": refusal.message_id,
     }
 
 

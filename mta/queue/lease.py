@@ -34,6 +34,8 @@ class LeasedRecipient:
     smtputf8: bool
     eight_bit: bool
     size: int
+    verp: bool = False
+    requiretls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ WHERE r.id = due.id AND m.id = r.message_id
 RETURNING lease.id, lease.nexthop, lease.acquired_at,
           r.id, r.message_id, r.address, r.original_recipient, r.notify, r.attempts,
           r.expires_at, r.warn_at, m.created_at, m.reverse_path, m.ret, m.envid, m.smtputf8,
-          m.eight_bit, m.size
+          m.eight_bit, m.size, m.verp, m.requiretls
 """
 
 # Nobody waits for the disk here (local to the statement's own transaction): a claim that a

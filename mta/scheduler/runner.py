@@ -279,6 +279,8 @@ def _messages(recipients: Iterable[LeasedRecipient]) -> Iterator[QueuedMessage]:
             envid=first.envid,
             smtputf8=first.smtputf8,
             eight_bit=first.eight_bit,
+            verp=first.verp,
+            requiretls=first.requiretls,
         )
 
 

@@ -50,6 +50,8 @@ class QueuedMessage:
     envid: str = ""
     smtputf8: bool = False
     eight_bit: bool = False
+    verp: bool = False
+    requiretls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

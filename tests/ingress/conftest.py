@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.hashers import make_password
 
 from deploy import certificate
-from mta.ingress import process, session
+from mta.ingress import auth_verb, process
 from mta.models import Alias, Domain, Mailbox, Settings
 from tests.support.smtp_session import Ingress, running_ingress
 
@@ -50,7 +50,7 @@ def town(transactional_db: None, settings) -> Domain:
 
 @pytest.fixture
 def ingress(town: Domain, tls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingress]:
-    monkeypatch.setattr(session, "AUTH_FAILURE_PAUSE", 0.0)
+    monkeypatch.setattr(auth_verb, "AUTH_FAILURE_PAUSE", 0.0)
     with running_ingress(tls) as running:
         yield running
 

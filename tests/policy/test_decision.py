@@ -18,6 +18,8 @@ from mta.policy.facts import (
     Resolution,
     SessionFacts,
     Standing,
+    Terms,
+    UserFacts,
 )
 
 POLICY = Policy(version=7, hostname="mail.example.test")
@@ -186,7 +188,8 @@ def test_connections(fields, rule):
 def test_no_limit_on_connections():
     none = replace(
         POLICY,
-        limits=Limits(connections_per_address=0, connections_per_network=0, connections=0),
+        terms=Terms(maxperip=0),
+        limits=Limits(connections_per_network=0, connections=0),
     )
     crowd = replace(CLIENT, same_address=10**6, same_network=10**6, all_connections=10**6)
     assert decide(Stage.CONNECT, Facts(crowd), none).accepted
@@ -210,7 +213,10 @@ def test_submission_is_for_users():
     strict = replace(CLIENT, listener="submission", auth_required=True)
     facts = Facts(strict, mail=MailFacts("a@b.example"))
     assert str(decide(Stage.MAIL, facts, POLICY).reply) == "530 5.7.0 authentication required"
-    user = Facts(replace(strict, auth_user="bob@example.test"), mail=MailFacts("a@b.example"))
+    user = Facts(
+        replace(strict, auth_user="bob@example.test"),
+        mail=MailFacts("a@b.example", user=UserFacts("bob@example.test")),
+    )
     assert decide(Stage.MAIL, user, POLICY).accepted
 
 
@@ -259,7 +265,7 @@ def test_content(fields, rule):
 
 
 def test_size_of_the_content():
-    small = replace(POLICY, limits=Limits(size=99))
+    small = replace(POLICY, terms=Terms(sizelimit=99))
     assert decide(Stage.CONTENT, content(), small).rule == "size"
 
 

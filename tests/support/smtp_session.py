@@ -22,6 +22,7 @@ from mta import runtime
 from mta.ingress.house import House, Listener
 from mta.ingress.server import Connection
 from mta.ingress.session import Session
+from mta.ingress.vocabulary import VERBS
 
 SECONDS = 30.0
 LISTENERS = (
@@ -114,7 +115,7 @@ async def _serve(
         if listener.implicit_tls and house.tls is None:
             continue
         server = await asyncio.get_running_loop().create_server(
-            partial(Session, house, listener, sessions),
+            partial(Session, house, listener, sessions, VERBS),
             "127.0.0.1",
             0,
             ssl=house.tls if listener.implicit_tls else None,

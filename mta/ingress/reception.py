@@ -1,0 +1,124 @@
+"""Steps 1 to 3 in order: what policy is asked from the first octet of a session to its message.
+
+The session calls these steps as the client speaks; `mta.explain` calls the same ones for a
+session that never was. Nothing here writes to the queue or to the client.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from mta import intake
+from mta.ingress import content as contents
+from mta.ingress import transaction
+from mta.ingress.arguments import Mail
+from mta.ingress.house import House
+from mta.ingress.inquiry import Examiner
+from mta.ingress.transaction import Record, Transaction
+from mta.ingress.wire import Data
+from mta.policy.decision import Decision, Stage
+from mta.policy.facts import AuthFacts, Facts, Policy, RcptFacts, SessionFacts
+from mta.protocol.envelope import Recipient
+from mta.queue.commit import Submission
+
+# Beyond this a content is looked through in a thread, so that other sessions go on meanwhile.
+LARGE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a content. `content` is what goes into the queue, None when refused.
+
+    `verdicts` are the decisions on each accepted recipient, in their order; empty when the
+    content itself was refused.
+    """
+
+    decision: Decision
+    facts: Facts
+    content: bytes | None
+    verdicts: tuple[Decision, ...] = ()
+
+
+class Reception:
+    """The steps of one session."""
+
+    def __init__(self, house: House, examiner: Examiner) -> None:
+        self._house = house
+        self._examiner = examiner
+
+    async def connect(self, session: SessionFacts, policy: Policy) -> tuple[Decision, Facts]:
+        return await self._examiner.judge(Stage.CONNECT, Facts(session=session), policy)
+
+    async def hello(self, session: SessionFacts, policy: Policy) -> tuple[Decision, Facts]:
+        return await self._examiner.judge(Stage.HELO, Facts(session=session), policy)
+
+    async def authenticate(
+        self, session: SessionFacts, auth: AuthFacts, policy: Policy
+    ) -> tuple[Decision, Facts]:
+        facts = Facts(session=session, auth=auth)
+        return await self._examiner.judge(Stage.AUTH, facts, policy)
+
+    async def open(
+        self, session: SessionFacts, mail: Mail, policy: Policy
+    ) -> tuple[Decision, Facts, Transaction]:
+        """MAIL. The transaction is that of the session if the decision is to accept."""
+        facts = mail.facts
+        if session.auth_user:
+            user = await self._house.gate.user(session.auth_user)
+            sender = None
+            if facts.reverse_path:
+                (sender,) = await self._house.gate.resolutions([facts.reverse_path])
+            facts = replace(facts, user=user, sender=sender)
+        opened = Transaction(policy, facts, mail.parameters)
+        decision, used = await self._examiner.judge(Stage.MAIL, opened.facts(session), policy)
+        return decision, used, opened
+
+    async def recipient(
+        self, session: SessionFacts, current: Transaction, recipient: Recipient
+    ) -> tuple[Decision, Facts]:
+        """RCPT. An accepted recipient is added to the transaction."""
+        (resolution,) = await self._house.gate.resolutions([recipient.address])
+        sizelimit = await self._house.gate.sizelimit(resolution)
+        rcpt = RcptFacts(resolution, len(current.accepted), sizelimit)
+        facts = current.facts(session, rcpt=rcpt)
+        decision, used = await self._examiner.judge(Stage.RCPT, facts, current.policy)
+        if decision.accepted:
+            current.accepted.append((recipient, rcpt))
+        return decision, used
+
+    async def content(self, session: SessionFacts, current: Transaction, data: Data) -> Judgement:
+        """The end of DATA: the content as a whole, then each recipient's own word on it."""
+        policy = current.policy
+        terms = policy.terms_for(session.client_ip, session.listener)
+        received = data.content or b""
+        if len(received) > LARGE:
+            reading = await asyncio.to_thread(contents.read, received, session, current, terms)
+        else:
+            reading = contents.read(received, session, current, terms)
+        measured = replace(reading.facts, size=data.size)
+        facts = current.facts(session, content=measured)
+        decision, facts = await self._examiner.judge(Stage.CONTENT, facts, policy)
+        if not decision.accepted or data.content is None:
+            return Judgement(decision, facts, None)
+        if len(received) > LARGE:
+            finished = await asyncio.to_thread(contents.finish, reading, session, current, terms)
+        else:
+            finished = contents.finish(reading, session, current, terms)
+        verdicts = []
+        for _, rcpt in current.accepted:
+            asked = replace(facts, rcpt=rcpt)
+            verdict, facts = await self._examiner.judge(Stage.VERDICT, asked, policy)
+            verdicts.append(verdict)
+        return Judgement(decision, facts, finished, tuple(verdicts))
+
+    def submission(
+        self,
+        session: SessionFacts,
+        current: Transaction,
+        content: bytes,
+        arrival: intake.Arrival,
+        history: list[Record],
+    ) -> Submission:
+        """The message as it would be committed, aliases expanded and routed."""
+        return transaction.make_submission(
+            current, session, content, arrival, self._house.router, history
+        )
