@@ -11,8 +11,8 @@ import hmac
 import os
 import threading
 import time
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from django.contrib.auth.hashers import check_password
 
@@ -21,6 +21,7 @@ from mta.policy import recipients, routing
 from mta.policy.facts import DomainKind, Policy, Resolution, RouteFact, Times, UserFacts
 from mta.protocol import address as addresses
 from mta.queue import prepared
+from mta.queue.loop_connection import LoopConnection, Statement
 from mta.session_policy import session_policy
 
 _Key = TypeVar("_Key")
@@ -209,8 +210,20 @@ class _PasswordCache:
         return hmac.new(self._key, text, hashlib.sha256).digest()
 
 
+_VERSION = "SELECT version FROM mta_policystate WHERE id = 1"
+_VERSION_FROM_LOOP = Statement("policy_version", _VERSION)
+
+
 def current_version() -> int:
-    rows = prepared.execute("SELECT version FROM mta_policystate WHERE id = 1", {})
+    return _only_version(prepared.execute(_VERSION, {}))
+
+
+async def version_from_loop(database: LoopConnection) -> int:
+    """`current_version` for the event loop of the ingress."""
+    return _only_version(await database.execute(_VERSION_FROM_LOOP, {}))
+
+
+def _only_version(rows: Sequence[tuple[Any, ...]]) -> int:
     if not rows:
         raise PolicyState.DoesNotExist("the database has no policy version: run migrate")
     return int(rows[0][0])

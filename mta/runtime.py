@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from django.conf import settings
@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from mta import intake, maillog
 from mta.answers import ANSWERERS
-from mta.directory import Directory
+from mta.directory import Directory, version_from_loop
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
@@ -31,6 +31,7 @@ from mta.protocol import trace
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.queue import commit, heartbeat, ids, lease, retention
+from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
 from mta.scheduler.contents import Contents
 from mta.transports import dsn, registry
@@ -212,8 +213,8 @@ def ingress_house() -> House:
     directory().refresh()
     return House(
         hostname=hostname(),
-        gate=PolicyGate(directory()),
-        committer=Committer(nudge),
+        gate=PolicyGate(directory(), partial(version_from_loop, LoopConnection())),
+        committer=Committer(nudge, LoopConnection()),
         router=route_by_domain,
         ids=id_maker(),
         budget=Budget(CONTENT_BUDGET),

@@ -9,10 +9,11 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 
 from mta.queue import commit
 from mta.queue.commit import RefusalRecord, Submission
+from mta.queue.loop_connection import LoopConnection
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,11 @@ class Committer:
     """One per ingress process. `committed` is called in the loop after each batch, with the
     transports that have work now; it must neither block nor raise."""
 
-    def __init__(self, committed: Callable[[Iterable[str]], None]) -> None:
+    def __init__(
+        self, committed: Callable[[Iterable[str]], None], database: LoopConnection
+    ) -> None:
         self._committed = committed
+        self._database = database
         self._thread = ThreadPoolExecutor(1, "committer")
         self._waiting: list[tuple[Submission, asyncio.Future[None]]] = []
         self._refusals: list[RefusalRecord] = []
@@ -67,16 +71,30 @@ class Committer:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while self._waiting or self._refusals:
                 batch = self._take()
                 refusals, self._refusals = self._refusals, []
                 submissions = [submission for submission, _ in batch]
-                results = await loop.run_in_executor(self._thread, _write, submissions, refusals)
+                results = await self._write(submissions, refusals)
                 self._tell(batch, results)
         finally:
             self._running = False
+
+    async def _write(
+        self, submissions: list[Submission], refusals: list[RefusalRecord]
+    ) -> list[DatabaseError | None]:
+        """Never raises a database error: each message gets its own."""
+        try:
+            await commit.commit_from_loop(self._database, submissions, refusals)
+            return [None] * len(submissions)
+        except OperationalError as error:
+            log.error("the database did not take %d messages: %s", len(submissions), error)
+            return [error] * len(submissions)
+        except DatabaseError:
+            # One of them is bad: one by one, so that its neighbours are not refused with it.
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, _write_each, submissions, refusals)
 
     def _take(self) -> "list[tuple[Submission, asyncio.Future[None]]]":
         """The oldest waiting messages, bounded in number and in octets."""
@@ -108,7 +126,7 @@ class Committer:
             self._committed(transports)
 
 
-def _write(
+def _write_each(
     submissions: list[Submission], refusals: list[RefusalRecord]
 ) -> list[DatabaseError | None]:
     """In the committer's thread. Never raises a database error: each message gets its own."""

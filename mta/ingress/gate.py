@@ -6,11 +6,11 @@ many MAILs thus share one question.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from mta.policy.facts import Policy, Resolution, Standing, UserFacts
 
@@ -39,10 +39,13 @@ class Directory(Protocol):
 
 
 class PolicyGate:
-    """Asks the directory from the event loop, through one thread with one connection."""
+    """Asks the directory from the event loop, through one thread with one connection. Only the
+    version, which every MAIL asks for, comes without a thread."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, version: Callable[[], Awaitable[int]]) -> None:
+        """`version` tells the version of the policy in force, without a thread."""
         self._directory = directory
+        self._version = version
         self._thread = ThreadPoolExecutor(1, "directory")
         self._passwords = ThreadPoolExecutor(2, "passwords")
         self._running = False
@@ -102,21 +105,28 @@ class PolicyGate:
         answer, self._next = self._next, None
         assert answer is not None
         self._running = True
-        asked = asyncio.get_running_loop().run_in_executor(
-            self._thread, reconnecting, self._directory.refresh
-        )
-        asked.add_done_callback(lambda done: self._answered(answer, done))
+        self._task = asyncio.get_running_loop().create_task(self._answer(answer))
 
-    def _answered(self, answer: "asyncio.Future[Policy]", done: "asyncio.Future[Policy]") -> None:
-        self._running = False
-        if done.cancelled():
-            answer.cancel()
-        elif (error := done.exception()) is not None:
+    async def _answer(self, answer: "asyncio.Future[Policy]") -> None:
+        try:
+            answer.set_result(await self._in_force())
+        except (DatabaseError, InterfaceError) as error:
             answer.set_exception(error)
-        else:
-            answer.set_result(done.result())
-        if self._next is not None:
-            self._ask()
+        finally:
+            self._running = False
+            if self._next is not None:
+                self._ask()
+
+    async def _in_force(self) -> Policy:
+        """Read anew, in the thread, only when the version is another one."""
+        try:
+            version = await self._version()
+        except OperationalError:
+            # The connection may have broken since the last question.
+            version = await self._version()
+        if version == self._directory.policy.version:
+            return self._directory.policy
+        return await self._call(self._thread, self._directory.refresh)
 
     async def _call(self, thread: ThreadPoolExecutor, question: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(thread, reconnecting, question)

@@ -16,6 +16,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from mta.models import Message, State
 from mta.protocol.envelope import Envelope
 from mta.queue import prepared
+from mta.queue.loop_connection import LoopConnection, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,22 @@ def _commit_refusal(refusal: RefusalRecord) -> None:
 
 
 def _insert(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]) -> None:
+    prepared.execute(_INSERT, _values(submissions, refusals))
+
+
+async def commit_from_loop(
+    database: LoopConnection,
+    submissions: Sequence[Submission],
+    refusals: Sequence[RefusalRecord] = (),
+) -> None:
+    """`commit` for the event loop of the ingress. Raises DatabaseError; an OperationalError means
+    that it is not known whether it is stored."""
+    await database.execute(_STATEMENT, _values(submissions, refusals))
+
+
+def _values(
+    submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]
+) -> dict[str, str | bytes | int | float]:
     """One statement: the process and the database exchange one round trip for a whole batch.
 
     Rows travel as JSON, because that is made and read in C on both sides; contents travel as
@@ -157,18 +174,15 @@ def _insert(submissions: Sequence[Submission], refusals: Sequence[RefusalRecord]
     now = (submissions[0].at if submissions else refusals[0].at).timestamp()
     messages = [_message_row(each, start) for each, start in _starts(submissions)]
     recipients = [_recipient_row(each, row) for each in submissions for row in each.recipients]
-    prepared.execute(
-        _INSERT,
-        {
-            "messages": json.dumps(messages),
-            "contents": b"".join([each.content for each in submissions]),
-            "recipients": json.dumps(recipients),
-            "refusals": json.dumps([_refusal_row(each) for each in refusals]),
-            "now": now,
-            "accepted": len(submissions),
-            "refused": sum(refusal.enforced for refusal in refusals),
-        },
-    )
+    return {
+        "messages": json.dumps(messages),
+        "contents": b"".join([each.content for each in submissions]),
+        "recipients": json.dumps(recipients),
+        "refusals": json.dumps([_refusal_row(each) for each in refusals]),
+        "now": now,
+        "accepted": len(submissions),
+        "refused": sum(refusal.enforced for refusal in refusals),
+    }
 
 
 _INSERT = """
@@ -219,6 +233,7 @@ SELECT to_timestamp(%(now)s::float8), kind, count
 FROM (VALUES ('accepted', %(accepted)s::int8), ('refused', %(refused)s::int8)) AS t(kind, count)
 WHERE count > 0
 """
+_STATEMENT = Statement("commit", _INSERT)
 
 
 def _starts(submissions: Sequence[Submission]) -> Iterator[tuple[Submission, int]]:

@@ -10,6 +10,7 @@ from mta.ingress import committer as module
 from mta.ingress.committer import CommitFailed, Committer
 from mta.models import Message, Refusal, Tally
 from mta.queue.commit import Submission
+from mta.queue.loop_connection import LoopConnection
 from tests.queue.submissions import refusal, routed, submission
 from tests.support.smtp_session import database_away, disconnect_others
 
@@ -27,7 +28,7 @@ def run(act: Callable[[Committer], Awaitable[None]]) -> list[set[str]]:
     told: list[set[str]] = []
 
     async def main() -> None:
-        committer = Committer(lambda names: told.append(set(names)))
+        committer = Committer(lambda names: told.append(set(names)), LoopConnection())
         await asyncio.wait_for(act(committer), 30)
         await asyncio.wait_for(committer.drain(), 30)
         committer.close()
