@@ -1,27 +1,48 @@
-"""The DNS as `mta.protocol.mx` asks it, by dnspython (RFC 1035).
+"""The DNS as `mta.protocol.mx` and the checks of policy ask it, by dnspython (RFC 1035).
 
 The time for all lookups of one resolver together is bounded, so make one for each delivery or
-session; no single lookup may eat more than a part of it.
+session; no single lookup may eat more than a part of it. Sessions may share one cache. Names
+come from strangers: one that cannot exist does not exist, whatever is wrong with it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeAlias
 
 import dns.exception
 import dns.message
+import dns.name
 import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
+from mta.protocol.dns_cache import NEGATIVE, POSITIVE, TROUBLE, AnswerCache
 from mta.protocol.mx import CnameLoop, DnsTrouble, MxError, NoSuchDomain
 
 LIFETIME = 10.0
 _SHARE_OF_ONE_LOOKUP = 0.4
 _TRIES_OF_ONE_LOOKUP = 2
 _MAX_ALIASES = 8
+_MAX_KEPT_RECORDS = 100
+_MAX_KEPT_TEXT = 4096
+
+
+class OutOfTime(DnsTrouble):
+    """Our own patience ended, which says nothing about the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as the cache keeps it; each asker gets an exception of its own."""
+
+    kind: type[MxError]
+    text: str
+
+
+Answers: TypeAlias = AnswerCache[tuple[Any, ...] | Failure]
 
 
 def parse_nameserver(text: str) -> tuple[str, int]:
@@ -47,25 +68,32 @@ def parse_nameserver(text: str) -> tuple[str, int]:
 class DnsResolver:
     """Asks `nameserver` ("host:port"), or the system's name servers when it is "".
 
-    `lifetime` is in seconds and counts the time spent in lookups. Raises ValueError when
-    `nameserver` is malformed and DnsTrouble when the system has none.
+    `lifetime` is in seconds and counts the time spent in lookups. `cache` may be shared by all
+    resolvers of the same name servers. Raises ValueError when `nameserver` is malformed and
+    DnsTrouble when the system has none.
     """
 
-    def __init__(self, nameserver: str = "", lifetime: float = LIFETIME) -> None:
+    def __init__(
+        self, nameserver: str = "", lifetime: float = LIFETIME, cache: Answers | None = None
+    ) -> None:
         self._resolver = _stub(nameserver)
         self._one_lookup = lifetime * _SHARE_OF_ONE_LOOKUP
         self._left = lifetime
+        self._cache = cache
 
     def mx(self, domain: str) -> Sequence[tuple[int, str]]:
-        records = self._ask(domain, dns.rdatatype.MX)
-        return [(record.preference, _text(record.exchange)) for record in records]
+        return self._ask(
+            domain,
+            dns.rdatatype.MX,
+            lambda record: (record.preference, _text(record.exchange)),
+        )
 
     def addresses(self, name: str) -> Sequence[str]:
         found: list[str] = []
         trouble: MxError | None = None
-        for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+        for question in (self.ipv4, self.ipv6):
             try:
-                found += [record.address for record in self._ask(name, kind)]
+                found += question(name)
             except MxError as error:
                 trouble = error
                 if not error.permanent:
@@ -74,40 +102,105 @@ class DnsResolver:
             raise trouble
         return found
 
-    def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> list[Any]:
-        """The records of `kind`, found through aliases also where the server does not follow."""
-        for _ in range(_MAX_ALIASES):
-            answer = self._lookup(name, kind)
-            if answer.rrset is not None:
-                return list(answer.rrset)
-            canonical = _text(answer.canonical_name)
-            if canonical == name.lower():
-                return []
-            name = canonical
-        raise CnameLoop(f"the aliases of {name} lead nowhere")
+    def ipv4(self, name: str) -> Sequence[str]:
+        return self._ask(name, dns.rdatatype.A, lambda record: str(record.address))
 
-    def _lookup(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
+    def ipv6(self, name: str) -> Sequence[str]:
+        return self._ask(name, dns.rdatatype.AAAA, lambda record: str(record.address))
+
+    def txt(self, name: str) -> Sequence[str]:
+        return self._ask(
+            name,
+            dns.rdatatype.TXT,
+            lambda record: b"".join(record.strings).decode("latin-1"),
+        )
+
+    def ptr(self, address: str) -> Sequence[str]:
+        return self._ask(
+            ip_address(address).reverse_pointer,
+            dns.rdatatype.PTR,
+            lambda record: _text(record.target),
+        )
+
+    def _ask(
+        self, name: str, kind: dns.rdatatype.RdataType, read: Callable[[Any], Any]
+    ) -> tuple[Any, ...]:
+        """What `read` makes of each record of `kind`, from the cache when it has them."""
+        asked = _name(name)
+        if self._cache is None:
+            return self._find(asked, kind, read)[0]
+        question = (kind, asked)
+        known = self._cache.get(question)
+        if isinstance(known, Failure):
+            raise known.kind(known.text)
+        if known is not None:
+            return known
+        try:
+            records, seconds = self._find(asked, kind, read)
+        except MxError as error:
+            self._cache.put(question, Failure(type(error), str(error)), _keep_failure(error))
+            raise
+        self._cache.put(question, records, seconds)
+        return records
+
+    def _find(
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, read: Callable[[Any], Any]
+    ) -> tuple[tuple[Any, ...], float]:
+        """The records, found through aliases also where the server does not follow, and for how
+        many seconds they may be kept."""
+        asked = name
+        for _ in range(_MAX_ALIASES):
+            answer = self._lookup(asked, kind)
+            seconds = answer.expiration - time.time()
+            if answer.rrset is not None:
+                records = tuple(read(record) for record in answer.rrset)
+                return records, min(seconds, POSITIVE) if _is_small(records) else 0
+            if answer.canonical_name == asked:
+                return (), min(seconds, NEGATIVE)
+            asked = answer.canonical_name
+        raise CnameLoop(f"the aliases of {_text(name)} lead nowhere")
+
+    def _lookup(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
         if self._left <= 0:
-            raise DnsTrouble("the name servers took too long")
+            raise OutOfTime("the name servers took too long")
+        patience = min(self._left, self._one_lookup)
         started = time.monotonic()
         try:
             return self._resolver.resolve(
-                f"{name}.",
-                kind,
-                raise_on_no_answer=False,
-                search=False,
-                lifetime=min(self._left, self._one_lookup),
+                name, kind, raise_on_no_answer=False, search=False, lifetime=patience
             )
         except dns.resolver.NXDOMAIN:
-            raise NoSuchDomain(f"{name} does not exist") from None
+            raise NoSuchDomain(f"{_text(name)} does not exist") from None
         except dns.resolver.NoNameservers as error:
             if _is_cname_loop(error):
-                raise CnameLoop(f"the aliases of {name} run in a circle") from error
-            raise DnsTrouble(f"the name servers failed on {name}") from error
+                raise CnameLoop(f"the aliases of {_text(name)} run in a circle") from error
+            raise DnsTrouble(f"the name servers failed on {_text(name)}") from error
         except (dns.exception.DNSException, OSError) as error:
-            raise DnsTrouble(f"no answer from the name servers about {name}") from error
+            kind_of_trouble = OutOfTime if patience < self._one_lookup else DnsTrouble
+            raise kind_of_trouble(f"no answer from the name servers about {_text(name)}") from error
         finally:
             self._left -= time.monotonic() - started
+
+
+def _name(text: str) -> dns.name.Name:
+    """The labels as they stand: no escapes, no IDNA. Raises NoSuchDomain for what is no name."""
+    try:
+        labels = [label.encode("ascii") for label in text.removesuffix(".").split(".")]
+        return dns.name.Name([*labels, b""])
+    except (UnicodeEncodeError, dns.exception.DNSException):
+        raise NoSuchDomain("the name is malformed and cannot exist") from None
+
+
+def _is_small(records: tuple[Any, ...]) -> bool:
+    """Whether an answer is worth its place in the cache; a stranger may make it large."""
+    text = sum(len(str(record)) for record in records)
+    return len(records) <= _MAX_KEPT_RECORDS and text <= _MAX_KEPT_TEXT
+
+
+def _keep_failure(error: MxError) -> float:
+    if isinstance(error, OutOfTime):
+        return 0
+    return NEGATIVE if error.permanent else TROUBLE
 
 
 def _stub(nameserver: str) -> dns.resolver.Resolver:

@@ -37,6 +37,10 @@ class CnameLoop(BrokenMx):
     """The chain of aliases has no end."""
 
 
+class NoAddress(BrokenMx):
+    """No mail host of the domain has an address."""
+
+
 class NoSuchDomain(MxError):
     """NXDOMAIN."""
 
@@ -151,7 +155,7 @@ def resolve(
     hosts, trouble = _with_addresses(names, resolver)
     hosts = _without_ourselves(domain, names, hosts, ourselves, is_local)
     if not hosts:
-        raise trouble or BrokenMx(f"no mail host of {domain} has an address")
+        raise trouble or NoAddress(f"no mail host of {domain} has an address")
     return _in_random_order(hosts, shuffle)
 
 

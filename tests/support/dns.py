@@ -3,6 +3,8 @@
     zone = {
         "example.org": {"MX": ["10 mx1.example.org"], "A": ["192.0.2.1"]},
         "alias.example.org": {"CNAME": ["example.org"]},
+        "policy.example.org": {"TXT": txt("v=spf1 -all")},
+        reverse("192.0.2.1"): {"PTR": ["example.org"]},
         "broken.example": Trouble.SERVFAIL,
         "slow.example": {"MX": Trouble.TIMEOUT},
     }
@@ -18,6 +20,7 @@ import struct
 import threading
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -38,6 +41,24 @@ class Trouble(Enum):
 
 
 Records: TypeAlias = "Mapping[str, Sequence[str] | Trouble] | Trouble"
+
+
+def txt(*values: str) -> list[str]:
+    """TXT records as a zone file has them, each cut into strings of at most 255 octets.
+
+    A character stands for one octet, so any octet can be said.
+    """
+    records = []
+    for value in values:
+        octets = value.encode("latin-1")
+        strings = [octets[at : at + 255] for at in range(0, len(octets), 255)] or [b""]
+        records.append(" ".join('"' + "".join(f"\\{n:03}" for n in part) + '"' for part in strings))
+    return records
+
+
+def reverse(address: str) -> str:
+    """The name that holds the PTR records of an address."""
+    return ip_address(address).reverse_pointer
 
 
 class DnsServer:
