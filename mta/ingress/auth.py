@@ -139,6 +139,10 @@ def login(initial: bytes | None) -> Exchange:
     return Credentials(_text(user), _text(password))
 
 
+# Those that need nothing but the responses.
+MECHANISMS = {Mechanism.PLAIN: plain, Mechanism.LOGIN: login}
+
+
 def _external(initial: bytes | None, identities: tuple[str, ...]) -> Exchange:
     """RFC 4422 appendix A. One response: the identity asked for, empty for that of the client."""
     response = initial if initial is not None else (yield from _ask(b""))
