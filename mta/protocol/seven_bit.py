@@ -1,21 +1,26 @@
 """A message with 8-bit text, rewritten for a peer without 8BITMIME (RFC 6152 3, RFC 2045 6).
 
 Works on the octets and touches only what has to change: parts that are 7-bit already stay as
-they are to the last octet. What cannot be rewritten faithfully is refused.
+they are to the last octet. What cannot be rewritten faithfully is refused. Lines that are longer
+than SMTP allows (RFC 5321 4.5.3.1.6) are broken in the same way, where that harms nothing.
 """
 
 import base64
 import binascii
 import quopri
 import re
-from email.message import Message
-from email.parser import BytesHeaderParser
+
+from mta.protocol import dkim_cover, mime_tree
+from mta.protocol.mime_edit import Edits
+from mta.protocol.mime_header import IDENTITY
+from mta.protocol.mime_problem import Problems
+from mta.protocol.mime_tree import Entity
 
 _MAX_DEPTH = 20
-_TRANSFER_ENCODING = re.compile(
-    rb"^content-transfer-encoding[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*\r\n", re.I | re.M
-)
-_IDENTITY = ("", "7bit", "8bit", "binary")
+# 998 octets and the line end.
+_LONG_LINE = re.compile(rb"(?:\A|\n)[^\n]{1000}")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_LABEL = "content-transfer-encoding"
 
 
 class CannotConvert(ValueError):
@@ -23,97 +28,112 @@ class CannotConvert(ValueError):
 
 
 def to_seven_bit(message: bytes) -> bytes:
-    """The same message in ASCII only; an ASCII message is returned as it is.
+    """The same message in ASCII only, in lines that are short enough where that can be done.
 
-    `message` has CRLF line ends. Raises CannotConvert.
+    A message that is so already is returned as it is, the same object. `message` has CRLF line
+    ends. Raises CannotConvert for 8-bit text, never for long lines.
     """
     if message.isascii():
-        return message
-    header, _ = _split(message)
-    if re.search(rb"^mime-version[ \t]*:", header, re.I | re.M) is None:
+        return _with_short_lines(message) if _LONG_LINE.search(message) else message
+    entities = _entities(message)
+    if not entities[0].header.has_version:
         raise CannotConvert("it has 8-bit text but is no MIME message")
-    return _convert(message, 0)
+    return _converted(message, entities)
 
 
-def _convert(entity: bytes, depth: int) -> bytes:
-    if entity.isascii():
-        return entity
-    header, body = _split(entity)
-    if not header.isascii():
-        raise CannotConvert("it has 8-bit text in a header")
-    if depth > _MAX_DEPTH:
-        raise CannotConvert("its parts are nested too deeply")
-    fields = BytesHeaderParser().parsebytes(header)
-    encoding = str(fields.get("Content-Transfer-Encoding", "")).strip().lower()
-    if encoding not in _IDENTITY:
-        raise CannotConvert(f"it has 8-bit text in a part labelled {encoding}")
-    kind = fields.get_content_maintype()
-    if kind == "multipart":
-        return _relabelled(header) + _convert_parts(fields, body, depth)
-    if kind == "message":
-        return _relabelled(header) + _convert_enclosed(fields, body, depth)
-    return _encode_leaf(header, body, is_text=kind == "text" and encoding != "binary")
+def _with_short_lines(message: bytes) -> bytes:
+    """Lines are broken only where no signature breaks and the message says that it is MIME."""
+    try:
+        entities = _entities(message)
+        header = entities[0].header
+        if not header.has_version or dkim_cover.cover(header.fields).is_signed:
+            return message
+        return _converted(message, entities)
+    except CannotConvert:
+        return message
 
 
-def _split(entity: bytes) -> tuple[bytes, bytes]:
-    """(header with the end of its last line, empty line and body)."""
-    if entity.startswith(b"\r\n"):
-        return b"", entity
-    end = entity.find(b"\r\n\r\n")
-    return (entity, b"") if end < 0 else (entity[: end + 2], entity[end + 2 :])
+def _entities(message: bytes) -> list[Entity]:
+    try:
+        return mime_tree.parse(message, Problems(), max_depth=_MAX_DEPTH)
+    except mime_tree.TooComplex as error:
+        raise CannotConvert(f"it is too complex: {error}") from error
 
 
-def _convert_parts(fields: Message, body: bytes, depth: int) -> bytes:
-    if fields.get_content_subtype() in ("signed", "encrypted"):
+def _converted(message: bytes, entities: list[Entity]) -> bytes:
+    edits = Edits(message)
+    for entity in entities:
+        if not message[entity.start : entity.header_end].isascii():
+            raise CannotConvert("it has 8-bit text in a header")
+        if entity.is_leaf:
+            _convert_leaf(message, entity, edits)
+        else:
+            _convert_container(message, entity, edits)
+    return edits.apply()
+
+
+def _convert_leaf(message: bytes, entity: Entity, edits: Edits) -> None:
+    text = message[entity.body : entity.end]
+    if text.isascii() and not _is_to_be_broken(text, entity):
+        return
+    header = entity.header
+    if entity.opaque:
         raise CannotConvert("it is signed, and a conversion would break the signature")
-    boundary = fields.get_boundary()
-    if not boundary or not boundary.isascii():
-        raise CannotConvert("it has a multipart without boundary")
-    delimiter = re.compile(rb"\r\n--" + re.escape(boundary.encode()) + rb"(--)?[ \t]*(?=\r\n|\Z)")
-    result: list[bytes] = []
-    position, in_part = 0, False
-    for match in delimiter.finditer(body):
-        result += [_converted_piece(body[position : match.start()], in_part, depth), match[0]]
-        position, in_part = match.end(), match[1] is None
-        if not in_part:
-            break
-    result.append(_converted_piece(body[position:], in_part, depth))
-    return b"".join(result)
+    if header.encoding not in IDENTITY:
+        raise CannotConvert(f"it has 8-bit text in a part labelled {header.encoding}")
+    if header.maintype in ("multipart", "message"):
+        raise CannotConvert(f"it has 8-bit text in a part of type {header.content_type}")
+    is_text = header.maintype in ("", "text") and header.encoding != "binary"
+    encoding, encoded = _encoded(text, is_text=is_text)
+    if _is_enclosed_message(entity) and not header.has_version:
+        edits.set_field(entity, "mime-version", b"MIME-Version: 1.0\r\n")
+    edits.set_field(entity, _LABEL, f"Content-Transfer-Encoding: {encoding}\r\n".encode())
+    edits.set_field(
+        entity,
+        "x-mime-autoconverted",
+        _note(header.encoding or ("7bit" if text.isascii() else "8bit"), encoding),
+    )
+    edits.replace(entity.body, entity.end, encoded)
 
 
-def _converted_piece(piece: bytes, in_part: bool, depth: int) -> bytes:
-    """A part with the line end that follows its delimiter, or a preamble or epilogue."""
-    if in_part:
-        return piece[:2] + _convert(piece[2:], depth + 1)
-    if not piece.isascii():
-        raise CannotConvert("it has 8-bit text outside of its parts")
-    return piece
+def _is_to_be_broken(text: bytes, entity: Entity) -> bool:
+    header = entity.header
+    return (
+        not entity.opaque
+        and header.encoding in IDENTITY
+        and header.maintype not in ("multipart", "message")
+        and _LONG_LINE.search(text) is not None
+    )
 
 
-def _convert_enclosed(fields: Message, body: bytes, depth: int) -> bytes:
-    if fields.get_content_type() != "message/rfc822":
-        raise CannotConvert(f"it has 8-bit text in a part of type {fields.get_content_type()}")
-    return body[:2] + _convert(body[2:], depth + 1)
+def _is_enclosed_message(entity: Entity) -> bool:
+    return entity.parent is not None and entity.parent.encloses_message
 
 
-def _encode_leaf(header: bytes, body: bytes, *, is_text: bool) -> bytes:
-    empty_line, text = body[:2], body[2:]
+def _note(old: str, new: str) -> bytes:
+    return f"X-Mime-Autoconverted: from {old} to {new} by CourierWeb\r\n".encode()
+
+
+def _convert_container(message: bytes, entity: Entity, edits: Edits) -> None:
+    """What was 8bit inside is 7bit now; no reader shows what stands around the parts."""
+    if entity.header.encoding not in ("", "7bit"):
+        edits.set_field(entity, _LABEL, b"Content-Transfer-Encoding: 7bit\r\n")
+    for start, end in ((entity.body, entity.preamble_end), (entity.epilogue, entity.end)):
+        around = message[start:end]
+        if entity.is_multipart and not around.isascii():
+            if entity.opaque:
+                raise CannotConvert("it is signed, and a conversion would break the signature")
+            edits.replace(
+                start, end, around.decode("ascii", "replace").replace("\ufffd", "?").encode()
+            )
+
+
+def _encoded(text: bytes, *, is_text: bool) -> tuple[str, bytes]:
+    """(the name of the encoding, the text in it)."""
     if is_text:
-        quoted = binascii.b2a_qp(text, istext=True)
+        # Soft line breaks of text that has no line end come with a bare LF.
+        quoted = _BARE_LF.sub(b"\r\n", binascii.b2a_qp(text, istext=True))
         if quopri.decodestring(quoted) == text:
-            return _labelled(header, b"quoted-printable") + empty_line + quoted
+            return "quoted-printable", quoted
     encoded = base64.encodebytes(text).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
-    return _labelled(header, b"base64") + empty_line + encoded
-
-
-def _labelled(header: bytes, encoding: bytes) -> bytes:
-    """The header with this Content-Transfer-Encoding, in place of the old one if there was one."""
-    field = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
-    if _TRANSFER_ENCODING.search(header):
-        return _TRANSFER_ENCODING.sub(field, header, count=1)
-    return header + field
-
-
-def _relabelled(header: bytes) -> bytes:
-    """For an entity that holds others: what was 8bit inside is 7bit now."""
-    return _TRANSFER_ENCODING.sub(b"Content-Transfer-Encoding: 7bit\r\n", header, count=1)
+    return "base64", encoded

@@ -4,21 +4,24 @@ It writes and reads and keeps to the protocol; what a reply means for a recipien
 caller's business. Every method raises an SmtpError when the session cannot go on.
 """
 
-import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mta.protocol import exdata
+from mta.protocol.exdata import Verdicts
 from mta.protocol.reply import Reply
-from mta.protocol.smtp_stream import GarbledReply, PeerGone, SmtpStream
+from mta.protocol.smtp_stream import MAX_REPLY_LINES, GarbledReply, PeerGone, SmtpStream
+from mta.protocol.wire_content import wire_chunks
 
 DEFAULT_TIMEOUTS = {"connect": 60.0, "helo": 300.0, "command": 600.0, "data": 300.0, "quit": 10.0}
 
 # Content is allowed its own time on top of the "data" timeout, at this many octets a second.
 MIN_RATE = 4096
-_CHUNK = 256 * 1024
-_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+# Room in a 558 reply for what a peer has to say on each recipient.
+_LINES_PER_VERDICT = 20
 
 
 class SmtpClient:
@@ -56,14 +59,22 @@ class SmtpClient:
             self.stream.start_tls(context, server_name, self._timeouts["helo"])
         return reply
 
-    def transaction(self, mail: str, recipients: Sequence[str]) -> "Transaction":
-        """Begin a transaction; `mail` and `recipients` are whole commands."""
+    def transaction(
+        self,
+        mail: str,
+        recipients: Sequence[str],
+        verdicts: Verdicts = Verdicts.ONE_FOR_ALL,
+    ) -> "Transaction":
+        """Begin a transaction; `mail` and `recipients` are whole commands.
+
+        `verdicts` says what `mail` asks for, and so how the end of the data is answered.
+        """
         if self.unfinished:
             reply = self._command("RSET", "command")
             if not 200 <= reply.code < 300:
                 raise PeerGone("the peer refused RSET")
             self.unfinished = False
-        return Transaction(self, mail, recipients)
+        return Transaction(self, mail, recipients, verdicts)
 
     def exchange(self, commands: Sequence[str]) -> Iterator[Reply]:
         """The reply to each command: all sent at once to a peer with PIPELINING, else in turn.
@@ -84,7 +95,7 @@ class SmtpClient:
     def pipelining(self) -> bool:
         return "PIPELINING" in self.offered
 
-    def send_content(self, content: bytes, before_last: Callable[[], None]) -> Reply:
+    def send_content(self, content: bytes, before_last: Callable[[], None]) -> None:
         """The content and the final dot. `before_last` is called before the write that ends it."""
         allowance = self._timeouts["data"] + len(content) / MIN_RATE
         chunks = wire_chunks(content)
@@ -95,10 +106,37 @@ class SmtpClient:
         before_last()
         self.stream.write(waiting, allowance)
         self.unfinished = False
-        reply = self.stream.read_reply(self._timeouts["command"])
-        if reply.code // 100 == 3:
-            raise GarbledReply(f"the peer answered the final dot with {reply.code}")
-        return reply
+
+    def parting_refusal(self) -> Reply | None:
+        """The refusal that a peer left which is gone in the middle of the data, if there is one.
+
+        Some say "552 too big" as soon as they know, and close.
+        """
+        try:
+            reply = self.stream.read_reply(self._timeouts["quit"])
+        except (PeerGone, GarbledReply):
+            return None
+        return None if reply.is_positive else reply
+
+    def read_verdicts(self, verdicts: Verdicts, count: int) -> list[Reply]:
+        """What the peer says after the final dot about each of `count` accepted recipients."""
+        exdata_lines = _LINES_PER_VERDICT * count if verdicts is Verdicts.EXDATA else 0
+        reply = self.stream.read_reply(
+            self._timeouts["command"],
+            max_lines=MAX_REPLY_LINES + exdata_lines,
+            # A server may judge one recipient after the other while it answers.
+            per_line=verdicts is Verdicts.EXDATA,
+        )
+        if verdicts is Verdicts.EXDATA and reply.code == exdata.EXDATA_CODE:
+            return exdata.for_recipients(reply, count)
+        if verdicts is Verdicts.PRDR and reply.code == exdata.PRDR_CODE:
+            single = [self._read_verdict() for _ in range(count)]
+            final = self._read_verdict()
+            return [exdata.combine_prdr(verdict, final) for verdict in single]
+        return [_final(reply)] * count
+
+    def _read_verdict(self) -> Reply:
+        return _final(self.stream.read_reply(self._timeouts["command"]))
 
     def send_nothing(self) -> None:
         """End a DATA that no recipient is left for; the reply does not matter."""
@@ -144,10 +182,13 @@ class Transaction:
     With PIPELINING the commands MAIL, RCPT and DATA leave in one write (RFC 2920).
     """
 
-    def __init__(self, client: SmtpClient, mail: str, recipients: Sequence[str]) -> None:
+    def __init__(
+        self, client: SmtpClient, mail: str, recipients: Sequence[str], verdicts: Verdicts
+    ) -> None:
         self._client = client
         self._mail = mail
         self._recipients = recipients
+        self._verdicts = verdicts
         self._early_data: Reply | None = None
         self.accepted: list[int] = []
 
@@ -177,48 +218,30 @@ class Transaction:
                 self.accepted.append(index)
             yield Answer(index, command, reply)
 
-    def content(self, content: bytes, before_final_dot: Callable[[], None]) -> Reply:
-        """Send the content to the accepted recipients; the reply holds for all of them.
+    def content(self, content: bytes, before_final_dot: Callable[[], None]) -> list[Reply]:
+        """Send the content to the accepted recipients. One reply for each, in their order.
 
         It is the reply to DATA itself when that is negative.
         """
         go_ahead = self._early_data or next(self._client.exchange(["DATA"]))
         if go_ahead.code == 354:
-            return self._client.send_content(content, before_final_dot)
+            try:
+                self._client.send_content(content, before_final_dot)
+            except PeerGone:
+                refusal = self._client.parting_refusal()
+                if refusal is None:
+                    raise
+                return [refusal] * len(self.accepted)
+            return self._client.read_verdicts(self._verdicts, len(self.accepted))
         if go_ahead.is_positive:
             raise GarbledReply(f"the peer answered DATA with {go_ahead.code}")
-        return go_ahead
+        return [go_ahead] * len(self.accepted)
 
 
-def wire_chunks(content: bytes) -> Iterator[bytes]:
-    """The content as it goes out after 354, in large pieces, the final dot in the last one.
-
-    Every line end becomes CRLF before a dot is doubled, so that no peer, however it reads bare
-    CR or LF, can see an end of the data inside (RFC 5321 4.5.2, 2.3.8).
-    """
-    fresh_line = True
-    start = 0
-    waiting = b""
-    while start < len(content):
-        end = min(start + _CHUNK, len(content))
-        if content[end - 1 : end + 1] == b"\r\n":
-            end += 1
-        if waiting:
-            yield waiting
-        lines = _with_crlf(content[start:end])
-        waiting = lines.replace(b"\r\n.", b"\r\n..")
-        if fresh_line and lines.startswith(b"."):
-            waiting = b"." + waiting
-        fresh_line = lines.endswith(b"\r\n")
-        start = end
-    yield waiting + (b".\r\n" if fresh_line else b"\r\n.\r\n")
-
-
-def _with_crlf(piece: bytes) -> bytes:
-    pairs = piece.count(b"\r\n")
-    if piece.count(b"\n") == pairs and piece.count(b"\r") == pairs:
-        return piece
-    return _LINE_END.sub(b"\r\n", piece)
+def _final(reply: Reply) -> Reply:
+    if reply.code // 100 == 3:
+        raise GarbledReply(f"the peer answered the final dot with {reply.code}")
+    return reply
 
 
 @lru_cache(maxsize=1)
@@ -228,6 +251,14 @@ def unverified_tls() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def verified_tls() -> ssl.SSLContext:
+    """TLS to a peer whose certificate names it, by the certificate authorities of the system.
+
+    SSL_CERT_FILE and SSL_CERT_DIR name others. Not cached: authorities are replaced in place.
+    """
+    return ssl.create_default_context()
 
 
 def _extensions(reply: Reply) -> dict[str, str]:

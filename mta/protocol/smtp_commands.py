@@ -1,4 +1,5 @@
-"""The MAIL and RCPT commands with their parameters (RFC 5321 4.1.1, RFC 1870, 6152, 6531, 3461).
+"""The MAIL and RCPT commands with their parameters (RFC 5321 4.1.1, RFC 1870, 3461, 6152, 6531,
+8689, Courier's VERP and EXDATA, PRDR).
 
 A parameter is written only when the peer offers its extension.
 """
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 
 from mta.protocol import address, xtext
 from mta.protocol.envelope import DOUBLE_BOUNCE_SENDER
+from mta.protocol.exdata import Verdicts
 
 _UTF8_XTEXT_SPECIAL = frozenset("+=\\")
 
@@ -20,8 +22,14 @@ def mail_command(
     smtputf8: bool = False,
     ret: str = "",
     envid: str = "",
+    verp: bool = False,
+    verdicts: Verdicts = Verdicts.ONE_FOR_ALL,
+    requiretls: bool = False,
 ) -> str:
-    """MAIL FROM for a message of `size` octets. `offered` has the peer's extensions as keys."""
+    """MAIL FROM for a message of `size` octets. `offered` has the peer's extensions as keys.
+
+    `verp` and `verdicts` are the caller's choice, who knows what the peer can do.
+    """
     # Our own mark for "never report" is no address to anybody else.
     path = "" if reverse_path == DOUBLE_BOUNCE_SENDER else address.wire(reverse_path)
     words = [f"MAIL FROM:<{path}>"]
@@ -29,12 +37,18 @@ def mail_command(
         words.append("SMTPUTF8")
     if "8BITMIME" in offered:
         words.append("BODY=8BITMIME" if eight_bit else "BODY=7BIT")
+    if verp:
+        words.append("VERP")
     if "DSN" in offered and ret:
         words.append(f"RET={ret}")
     if "DSN" in offered and envid:
         words.append(f"ENVID={xtext.encode(envid)}")
     if "SIZE" in offered:
         words.append(f"SIZE={size}")
+    if verdicts:
+        words.append(verdicts.value)
+    if requiretls and "REQUIRETLS" in offered:
+        words.append("REQUIRETLS")
     return " ".join(words)
 
 

@@ -48,6 +48,10 @@ class TlsFailed(SmtpError):
     status = "4.7.5"
 
 
+class UntrustedCertificate(TlsFailed):
+    """The peer's certificate does not prove the name that was asked for."""
+
+
 class SmtpStream:
     """A connected socket. `lifetime` in seconds bounds everything that is done with it."""
 
@@ -56,12 +60,19 @@ class SmtpStream:
         self._buffer = bytearray()
         self._expires = time.monotonic() + lifetime
 
-    def read_reply(self, timeout: float) -> Reply:
-        """The next reply. Raises PeerGone, GarbledReply."""
+    def read_reply(
+        self, timeout: float, *, max_lines: int = MAX_REPLY_LINES, per_line: bool = False
+    ) -> Reply:
+        """The next reply. Raises PeerGone, GarbledReply.
+
+        `timeout` is for the reply as a whole, or with `per_line` for each of its lines.
+        """
         deadline = self._deadline(timeout)
         lines: list[str] = []
         code = ""
-        while len(lines) < MAX_REPLY_LINES:
+        while len(lines) < max_lines:
+            if per_line:
+                deadline = self._deadline(timeout)
             match = _REPLY_LINE.match(self._read_line(deadline))
             if match is None or code not in ("", match[1]):
                 raise GarbledReply("the peer answered with something that is not an SMTP reply")
@@ -69,7 +80,7 @@ class SmtpStream:
             lines.append(match[3] or "")
             if match[2] != "-":
                 return parse_reply(int(code), lines)
-        raise GarbledReply(f"the peer's reply has more than {MAX_REPLY_LINES} lines")
+        raise GarbledReply(f"the peer's reply has more than {max_lines} lines")
 
     def write(self, data: bytes, timeout: float) -> None:
         """Send all of `data`. Raises PeerGone."""
@@ -84,12 +95,15 @@ class SmtpStream:
     def start_tls(self, context: ssl.SSLContext, server_name: str, timeout: float) -> None:
         """Turn to TLS. What the peer sent ahead in clear is dropped (RFC 3207 4.2).
 
-        Raises TlsFailed, after which the stream is of no further use.
+        Raises TlsFailed, after which the stream is of no further use; UntrustedCertificate when
+        it was the context's own demands that the peer did not meet.
         """
         self._buffer.clear()
         try:
             self._arm(self._deadline(timeout))
             self._socket = context.wrap_socket(self._socket, server_hostname=server_name)
+        except ssl.SSLCertVerificationError as error:
+            raise UntrustedCertificate(f"untrusted certificate: {error.verify_message}") from error
         except (OSError, ValueError) as error:
             raise TlsFailed(f"the TLS handshake failed: {reason(error)}") from error
 

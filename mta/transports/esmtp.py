@@ -57,29 +57,16 @@ class Esmtp:
     def deliver(self, request: DeliveryRequest, context: DeliveryContext) -> Iterator[Outcome]:
         """Raises ValueError for a next hop that `policy.routing` cannot have written."""
         nexthop = parse_nexthop(request.nexthop, self._mx_port)
-        waiting = deque(message for message in request.messages if message.recipients)
+        messages = [message for message in request.messages if message.recipients]
         try:
             targets = targets_of(self._hosts(nexthop, context))
         except MxError as error:
-            yield from _same_for_all(waiting, Reply(error.code, error.status, str(error)))
+            yield from _same_for_all(messages, Reply(error.code, error.status, str(error)))
             return
-        connector = Connector(targets, nexthop, context)
-        fruitless = 0
-        while waiting and fruitless < _MAX_FRUITLESS and not context.stopping():
-            try:
-                session = Session(connector.connect(), context)
-            except Refused as error:
-                yield from _same_for_all(waiting, error.reply, error.remote, error.command)
-                return
-            except Unreachable as error:
-                reply = Reply(error.cause.code, error.cause.status, str(error))
-                yield from _same_for_all(waiting, reply, error.remote)
-                return
-            yield from _use(session, waiting, context)
-            fruitless = 0 if session.fruitful else fruitless + 1
-        if not context.stopping():
-            lost = Reply(451, status.BAD_CONNECTION, "the peer keeps breaking the connection")
-            yield from _same_for_all(waiting, lost)
+        for requiretls in (False, True):
+            waiting = deque(each for each in messages if each.requiretls is requiretls)
+            connector = Connector(targets, nexthop, context, requiretls=requiretls)
+            yield from _deliver_all(waiting, connector, context)
 
     def _hosts(self, nexthop: Nexthop, context: DeliveryContext) -> Sequence[MxHost]:
         """Raises MxError. A relay is the administrator's word and may be on this machine."""
@@ -89,6 +76,28 @@ class Esmtp:
         is_local = is_never_local if nexthop.relay else self._is_local
         resolver = DnsResolver(context.dns)
         return resolve(nexthop.host, resolver, ourselves=ourselves, is_local=is_local)
+
+
+def _deliver_all(
+    waiting: deque[QueuedMessage], connector: Connector, context: DeliveryContext
+) -> Iterator[Outcome]:
+    """Over as many connections as the peer wants it to take."""
+    fruitless = 0
+    while waiting and fruitless < _MAX_FRUITLESS and not context.stopping():
+        try:
+            session = Session(connector.connect(), context)
+        except Refused as error:
+            yield from _same_for_all(waiting, error.reply, error.remote, error.command)
+            return
+        except Unreachable as error:
+            reply = Reply(error.cause.code, error.cause.status, str(error))
+            yield from _same_for_all(waiting, reply, error.remote)
+            return
+        yield from _use(session, waiting, context)
+        fruitless = 0 if session.fruitful else fruitless + 1
+    if not context.stopping():
+        lost = Reply(451, status.BAD_CONNECTION, "the peer keeps breaking the connection")
+        yield from _same_for_all(waiting, lost)
 
 
 def _use(

@@ -9,6 +9,7 @@ The words of a next hop (`policy.routing` writes them):
 HOST is an address "[192.0.2.1]" or a name whose MX, then addresses are looked up.
 """
 
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,20 @@ from enum import StrEnum
 
 from mta.protocol.mx import MxHost, is_ip
 from mta.protocol.reply import Reply
-from mta.protocol.smtp_client import DEFAULT_TIMEOUTS, SmtpClient, unverified_tls
-from mta.protocol.smtp_stream import ConnectFailed, SmtpError, SmtpStream, TlsFailed, open_stream
+from mta.protocol.smtp_client import (
+    DEFAULT_TIMEOUTS,
+    SmtpClient,
+    unverified_tls,
+    verified_tls,
+)
+from mta.protocol.smtp_stream import (
+    ConnectFailed,
+    SmtpError,
+    SmtpStream,
+    TlsFailed,
+    UntrustedCertificate,
+    open_stream,
+)
 from mta.transports.base import DeliveryContext
 
 MAX_ADDRESSES = 10
@@ -80,6 +93,13 @@ def targets_of(hosts: Sequence[MxHost]) -> list[Target]:
     return every[:MAX_ADDRESSES]
 
 
+class Unprotected(SmtpError):
+    """The peer will never do what a message with REQUIRETLS demands (RFC 8689 4.2.1, 5)."""
+
+    code = 550
+    status = "5.7.30"
+
+
 class Refused(Exception):
     """The peer answered the greeting, EHLO or HELO with 4xx or 5xx: final for this attempt."""
 
@@ -109,11 +129,23 @@ class Connection:
 
 
 class Connector:
-    """Opens connections to the targets of one request, in order, for as long as it lasts."""
+    """Opens connections to the targets of one request, in order, for as long as it lasts.
 
-    def __init__(self, targets: Sequence[Target], nexthop: Nexthop, context: DeliveryContext):
+    With `requiretls` only to peers that prove their name by certificate and list REQUIRETLS.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        nexthop: Nexthop,
+        context: DeliveryContext,
+        *,
+        requiretls: bool = False,
+    ) -> None:
         self._targets = list(targets)
         self._nexthop = nexthop
+        self._requiretls = requiretls
+        self._opportunistic = nexthop.tls is Tls.OPPORTUNISTIC and not requiretls
         self._hostname = context.hostname
         self._timeouts = {**DEFAULT_TIMEOUTS, **context.timeouts}
         self._expires = time.monotonic() + self._timeouts.get("session", SESSION_LIFETIME)
@@ -124,21 +156,25 @@ class Connector:
 
         Raises Refused, Unreachable.
         """
-        failure = Unreachable(ConnectFailed("no address to connect to"), "")
+        failure: Unreachable | None = None
         while self._targets:
             target = self._targets[0]
             try:
                 return self._connect_to(target)
             except SmtpError as error:
-                failure = Unreachable(error, target.remote)
+                # A host that was only away may yet have the protection that another lacks.
+                if failure is None or not isinstance(error, Unprotected):
+                    failure = Unreachable(error, target.remote)
                 self._targets.pop(0)
-        raise failure
+        raise failure or Unreachable(ConnectFailed("no address to connect to"), "")
 
     def _connect_to(self, target: Target) -> Connection:
         try:
             return self._open(target)
+        except UntrustedCertificate as error:
+            raise Unprotected(f"REQUIRETLS: {error}") from error
         except TlsFailed as error:
-            if self._nexthop.tls is not Tls.OPPORTUNISTIC:
+            if not self._opportunistic:
                 raise
             self._broken_tls[target] = f"failed: {error}"
             return self._open(target)
@@ -156,13 +192,19 @@ class Connector:
             raise
 
     def _greet(self, stream: SmtpStream, target: Target) -> Connection:
-        if self._nexthop.tls is Tls.IMPLICIT:
-            stream.start_tls(unverified_tls(), target.server_name, self._timeouts["helo"])
+        implicit = self._nexthop.tls is Tls.IMPLICIT
+        if implicit:
+            stream.start_tls(self._tls_context(), target.server_name, self._timeouts["helo"])
         client = SmtpClient(stream, self._timeouts)
         _require_positive(client.greeting(), target, "")
         self._hello(client, target)
-        note = "" if self._nexthop.tls is Tls.IMPLICIT else self._secure(client, target)
+        note = "" if implicit else self._secure(client, target)
+        if self._requiretls and "REQUIRETLS" not in client.offered:
+            raise Unprotected("the peer does not support REQUIRETLS")
         return Connection(client, target.remote, stream.tls or note)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        return verified_tls() if self._requiretls else unverified_tls()
 
     def _hello(self, client: SmtpClient, target: Target) -> None:
         _require_positive(client.hello(self._hostname), target, f"EHLO {self._hostname}")
@@ -171,15 +213,12 @@ class Connector:
         """STARTTLS when offered. Gives the note for the timeline when it stays clear."""
         if target in self._broken_tls:
             return self._broken_tls[target]
-        required = self._nexthop.tls is Tls.REQUIRED
         if "STARTTLS" not in client.offered:
-            if required:
-                raise TlsFailed("the peer does not offer STARTTLS, which the route requires")
+            self._stay_in_clear("the peer does not offer STARTTLS", for_good=True)
             return ""
-        reply = client.start_tls(unverified_tls(), target.server_name)
+        reply = client.start_tls(self._tls_context(), target.server_name)
         if reply.code != 220:
-            if required:
-                raise TlsFailed(f"the peer refused STARTTLS: {reply}")
+            self._stay_in_clear(f"the peer refused STARTTLS: {reply}", for_good=reply.is_permanent)
             return f"failed: {reply}"
         try:
             self._hello(client, target)
@@ -187,6 +226,13 @@ class Connector:
             # A peer that dislikes the handshake may say so only with the first data after it.
             raise TlsFailed(f"no session after the TLS handshake: {error}") from error
         return ""
+
+    def _stay_in_clear(self, why: str, *, for_good: bool) -> None:
+        """Raises Unprotected, TlsFailed where clear text will not do."""
+        if self._requiretls and for_good:
+            raise Unprotected(f"REQUIRETLS: {why}")
+        if not self._opportunistic:
+            raise TlsFailed(f"{why}, but TLS is required")
 
 
 def _require_positive(reply: Reply, target: Target, command: str) -> None:

@@ -1,34 +1,26 @@
 """Step 6, ESMTP: what an open session does with a message.
 
-One message may take several transactions: when it has very many recipients, when the peer takes
-only a few at a time, and when some of them want no report and the peer knows no DSN.
+`mta.transports.esmtp_batches` says which transactions a message takes; a peer that takes only a
+few recipients at a time makes them more.
 """
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mta.protocol import status
+from mta.protocol.line_limit import within_limits
 from mta.protocol.reply import Reply
 from mta.protocol.seven_bit import CannotConvert, to_seven_bit
 from mta.protocol.smtp_client import Answer, Transaction
-from mta.protocol.smtp_commands import mail_command, rcpt_command
 from mta.protocol.smtp_stream import SmtpError
+from mta.protocol.wire_content import with_crlf
 from mta.transports.base import DeliveryContext, Outcome, QueuedMessage, QueuedRecipient, Result
+from mta.transports.esmtp_batches import Batch, batches, commands, needs_smtputf8
 from mta.transports.esmtp_connect import Connection
 
-# Every server takes at least this many (RFC 5321 4.5.3.1.8).
-MAX_RECIPIENTS = 100
 _KEPT_REPLY_LINES = 10
 _RESULTS = {2: Result.SENT, 4: Result.DEFERRED, 5: Result.BOUNCED}
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The recipients of one transaction, and the reverse-path it uses."""
-
-    reverse_path: str
-    recipients: Sequence[QueuedRecipient]
 
 
 class Session:
@@ -59,13 +51,13 @@ class Session:
                 reply = Reply(554, status.NO_8BIT, f"the peer takes no 8-bit mail: {error}")
                 yield from (self._outcome(recipient, reply) for recipient in ready)
                 return
-        batches = deque(self._batches(message, ready))
-        while batches and self.open:
-            batch = batches.popleft()
+        waiting = deque(batches(message, ready, self._client.offered))
+        while waiting and self.open:
+            batch = waiting.popleft()
             later = yield from self._transaction(message, batch, content)
             if later:
-                batches.appendleft(_Batch(batch.reverse_path, later))
-        left = tuple(recipient for batch in batches for recipient in batch.recipients)
+                waiting.appendleft(replace(batch, recipients=later))
+        left = tuple(recipient for batch in waiting for recipient in batch.recipients)
         self.unsent = replace(message, recipients=left) if left else None
 
     def end(self) -> None:
@@ -86,7 +78,7 @@ class Session:
         if "SMTPUTF8" in self._client.offered:
             return [], list(message.recipients)
         reply = Reply(553, status.NEEDS_SMTPUTF8, "the peer does not support SMTPUTF8")
-        whole = _message_needs_smtputf8(message, content)
+        whole = needs_smtputf8(message, content)
         outcomes: list[Outcome] = []
         ready: list[QueuedRecipient] = []
         for recipient in message.recipients:
@@ -97,26 +89,20 @@ class Session:
         return outcomes, ready
 
     def _transmissible(self, content: bytes) -> bytes:
-        return content if "8BITMIME" in self._client.offered else to_seven_bit(content)
-
-    def _batches(
-        self, message: QueuedMessage, recipients: Sequence[QueuedRecipient]
-    ) -> Iterator[_Batch]:
-        """Transactions to make. A peer without DSN would report to a sender who asked for
-        NOTIFY=NEVER; for it such recipients go without a reverse-path, as Courier does."""
-        silent = [] if "DSN" in self._client.offered else [r for r in recipients if _is_silent(r)]
-        others = [r for r in recipients if r not in silent]
-        for reverse_path, group in ((message.reverse_path, others), ("", silent)):
-            for start in range(0, len(group), MAX_RECIPIENTS):
-                yield _Batch(reverse_path, group[start : start + MAX_RECIPIENTS])
+        """The content in a form that this peer can take. Raises CannotConvert."""
+        content = with_crlf(content)
+        if "8BITMIME" not in self._client.offered:
+            content = to_seven_bit(content)
+        return within_limits(content)
 
     def _transaction(
-        self, message: QueuedMessage, batch: _Batch, content: bytes
+        self, message: QueuedMessage, batch: Batch, content: bytes
     ) -> Generator[Outcome, None, list[QueuedRecipient]]:
         """Outcomes of one transaction; returns the recipients that another one must take."""
         ledger = _Ledger(batch.recipients)
+        words = commands(message, batch, self._client.offered, content)
         try:
-            transaction = self._client.transaction(*self._commands(message, batch, content))
+            transaction = self._client.transaction(words.mail, words.recipients, words.verdicts)
             for answer in transaction.answers():
                 ledger.command = answer.command
                 yield from self._on_answer(answer, transaction, ledger)
@@ -128,32 +114,6 @@ class Session:
                 return ledger.later + ledger.open_recipients()
             yield from self._lost(error, ledger)
         return ledger.later
-
-    def _commands(
-        self, message: QueuedMessage, batch: _Batch, content: bytes
-    ) -> tuple[str, list[str]]:
-        offered = self._client.offered
-        utf8 = _message_needs_smtputf8(message, content) or not all(
-            recipient.address.isascii() for recipient in batch.recipients
-        )
-        mail = mail_command(
-            batch.reverse_path,
-            offered,
-            size=len(content),
-            eight_bit=not content.isascii(),
-            smtputf8=utf8,
-            ret=message.ret,
-            envid=message.envid,
-        )
-        return mail, [
-            rcpt_command(
-                recipient.address,
-                offered,
-                notify=recipient.notify,
-                original_recipient=recipient.original_recipient,
-            )
-            for recipient in batch.recipients
-        ]
 
     def _on_answer(
         self, answer: Answer, transaction: Transaction, ledger: "_Ledger"
@@ -187,11 +147,12 @@ class Session:
             self._context.committing([recipient.id for recipient in accepted])
             ledger.uncertain = True
 
-        reply = transaction.content(content, commit)
+        replies = transaction.content(content, commit)
         self.fruitful = True
-        if reply.code == 421:
+        # With a verdict for each recipient, a 421 for one of them closes nothing.
+        if all(reply.code == 421 for reply in replies):
             self.open = False
-        for recipient in accepted:
+        for recipient, reply in zip(accepted, replies, strict=True):
             ledger.report(recipient)
             yield self._outcome(recipient, reply, "DATA")
 
@@ -243,20 +204,6 @@ def with_status(reply: Reply) -> Reply:
     return Reply(reply.code, reply.status or f"{reply.code // 100}.0.0", "\n".join(lines))
 
 
-def _is_silent(recipient: QueuedRecipient) -> bool:
-    return recipient.notify == "NEVER"
-
-
 def _is_too_many(reply: Reply) -> bool:
     """452 also says "out of space"; the enhanced status tells, where there is one."""
     return reply.code == 452 and reply.status in ("", status.TOO_MANY_RECIPIENTS)
-
-
-def _message_needs_smtputf8(message: QueuedMessage, content: bytes) -> bool:
-    """For its reverse-path or its header; an internationalised recipient is a need of its own."""
-    if not message.reverse_path.isascii():
-        return True
-    if not message.smtputf8 or content.isascii():
-        return False
-    header, _, _ = content.partition(b"\r\n\r\n")
-    return not header.isascii()

@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mta.protocol import address, maildir, maildirsize, status
+from mta.protocol import address, maildir, maildirsize, status, verp
 from mta.protocol.reply import Reply
 from mta.transports.base import (
     AddressBook,
@@ -99,7 +99,10 @@ class _Content:
 
     def lines_for(self, recipient: str) -> tuple[bytes, bytes]:
         """The file's text in two parts, so that the large one is never copied."""
-        return_path = _CONTROL.sub(" ", address.wire(self.message.reverse_path))
+        reverse_path = self.message.reverse_path
+        if self.message.verp:
+            reverse_path = verp.encode(reverse_path, recipient)
+        return_path = _CONTROL.sub(" ", address.wire(reverse_path))
         trace = f"Return-Path: <{return_path}>\nDelivered-To: {address.wire(recipient)}\n"
         return trace.encode("utf-8", "surrogateescape"), self._body
 

@@ -20,6 +20,23 @@ def test_facts():
 
 
 @pytest.mark.parametrize(
+    ("header", "lines", "fields", "longest", "nul"),
+    [
+        (b"", 0, 0, 0, False),
+        (b"A: b\r\n", 1, 1, 4, False),
+        (b"A: b", 1, 1, 4, False),
+        (b"A: b\r\n c\r\n\tde\r\nF: g\r\n", 4, 2, 4, False),
+        (b"A: b\x00\r\n" + b"x" * 1000 + b"\r\n", 2, 2, 1000, True),
+    ],
+)
+def test_lines_of_a_header(header, lines, fields, longest, nul):
+    for content in (header, header + b"\r\nbody\x00\r\n" if header[-1:] == b"\n" else header):
+        facts = headers.scan(content)
+        assert (facts.lines, facts.fields) == (lines, fields)
+        assert (facts.longest_line, facts.has_nul) == (longest, nul)
+
+
+@pytest.mark.parametrize(
     ("content", "end"),
     [
         (b"", 0),

@@ -1,6 +1,5 @@
 """The SMTP client's own rules: what it writes, and how much of a peer it puts up with."""
 
-import re
 import socket
 
 import pytest
@@ -8,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mta.protocol import xtext
-from mta.protocol.smtp_client import SmtpClient, unverified_tls, wire_chunks
+from mta.protocol.exdata import Verdicts
+from mta.protocol.smtp_client import SmtpClient, unverified_tls
 from mta.protocol.smtp_commands import mail_command, orcpt, rcpt_command
 from mta.protocol.smtp_stream import (
     ConnectFailed,
@@ -24,51 +24,6 @@ from tests.support.sink import Do, Sink, Tls
 TIMEOUTS = {"connect": 5.0, "helo": 5.0, "command": 5.0, "data": 5.0, "quit": 1.0}
 
 
-# --- content on the wire
-
-
-def on_the_wire(content: bytes) -> bytes:
-    return b"".join(wire_chunks(content))
-
-
-def as_received(wire: bytes) -> bytes:
-    """What a strict server takes the content for."""
-    assert wire.endswith(b".\r\n")
-    body = wire[: -len(b".\r\n")]
-    return b"".join(
-        line[1:] if line.startswith(b".") else line for line in body.splitlines(keepends=True)
-    )
-
-
-lines = st.lists(
-    st.sampled_from([b".", b"..", b"x", b"\r", b"\n", b"\r\n", b"\x00", b"\r\n.\r\n"]), max_size=30
-).map(b"".join)
-
-
-@given(lines)
-def test_only_the_last_line_is_a_lone_dot_however_line_ends_are_read(content: bytes) -> None:
-    wire = on_the_wire(content)
-    assert re.search(rb"(?<!\r)\n|\r(?!\n)", wire) is None
-    assert re.split(rb"\r\n", wire).count(b".") == 1
-
-
-@given(lines)
-def test_nothing_but_line_ends_changes(content: bytes) -> None:
-    normal = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
-    if normal and not normal.endswith(b"\r\n"):
-        normal += b"\r\n"
-    assert as_received(on_the_wire(content)) == normal
-
-
-@pytest.mark.parametrize("offset", range(-4, 5))
-@pytest.mark.parametrize("middle", [b"\r\n.\r\n", b"\n.\n", b"\r.\r", b"\r\n..", b"\r\r\n.\r\r\n"])
-def test_the_seam_between_two_chunks_hides_nothing(middle: bytes, offset: int) -> None:
-    content = b"x" * (256 * 1024 + offset) + middle + b"y" * 300_000
-    whole = re.sub(rb"\r\n|\r|\n", b"\r\n", content).replace(b"\r\n.", b"\r\n..")
-    assert on_the_wire(content) == whole + b"\r\n.\r\n"
-    assert len(list(wire_chunks(content))) > 1
-
-
 # --- commands
 
 
@@ -78,6 +33,23 @@ def test_parameters_come_in_the_customary_order() -> None:
         "é@example.org", offered, size=7, eight_bit=True, smtputf8=True, ret="FULL", envid="e"
     )
     assert command == "MAIL FROM:<é@example.org> SMTPUTF8 BODY=8BITMIME RET=FULL ENVID=e SIZE=7"
+
+
+def test_verp_verdicts_and_requiretls_have_their_places() -> None:
+    offered = dict.fromkeys(("DSN", "SIZE", "8BITMIME", "REQUIRETLS"), "")
+    command = mail_command(
+        "a@example.org",
+        offered,
+        size=7,
+        ret="HDRS",
+        envid="e",
+        verp=True,
+        verdicts=Verdicts.EXDATA,
+        requiretls=True,
+    )
+    assert command == (
+        "MAIL FROM:<a@example.org> BODY=7BIT VERP RET=HDRS ENVID=e SIZE=7 EXDATA REQUIRETLS"
+    )
 
 
 def test_no_extension_no_parameter() -> None:
@@ -182,6 +154,12 @@ def test_silence_and_an_unfinished_reply_end_in_time(pair) -> None:
         stream.read_reply(0.05)
 
 
+def test_a_reply_may_be_given_time_for_each_of_its_lines(pair) -> None:
+    stream, peer = pair
+    peer.sendall(b"558-250 ok\r\n" * 150 + b"558 250 ok\r\n")
+    assert stream.read_reply(1, max_lines=200, per_line=True).text.count("\n") == 150
+
+
 def test_a_peer_that_does_not_read_holds_nobody(pair) -> None:
     stream, _ = pair
     with pytest.raises(PeerGone, match="does not read"):
@@ -228,7 +206,7 @@ def test_a_transaction_left_unfinished_is_reset_before_the_next() -> None:
         assert [answer.reply.code for answer in refused.answers()] == [550]
         taken = client.transaction("MAIL FROM:<>", ["RCPT TO:<good@x.org>"])
         assert [answer.reply.code for answer in taken.answers()] == [250]
-        assert taken.content(b"x\r\n", lambda: None).code == 250
+        assert [reply.code for reply in taken.content(b"x\r\n", lambda: None)] == [250]
         client.quit()
     assert sink.sessions[0].verbs.count("RSET") == 1
 

@@ -15,7 +15,8 @@ goes first. A value is one of
 - a list: its first item for the first time that the step comes, and so on; the last one stays;
 - a function that takes the `SinkSession` and the command line and returns one of these.
 
-A message counts as taken when the answer to its final dot begins with 2.
+A message counts as taken when the answer to its final dot begins with 2, or gives a verdict for
+each recipient (353, 558).
 """
 
 import re
@@ -56,8 +57,8 @@ class Do(Enum):
 
 
 class Tls(Enum):
-    """STARTTLS and IMPLICIT work with a self-signed certificate; BROKEN offers STARTTLS, says
-    220 and then sends rubbish instead of a handshake."""
+    """STARTTLS and IMPLICIT work with the sink's certificate; BROKEN offers STARTTLS, says 220 and
+    then sends rubbish instead of a handshake."""
 
     STARTTLS = "starttls"
     IMPLICIT = "implicit"
@@ -113,6 +114,7 @@ class Sink:
     """The server. `messages` and `sessions` grow while it runs; use `wait_for` to meet them.
 
     `lenient` makes it read bare CR and LF as line ends, as the servers do that smuggling aims at.
+    `certificate` is what `self_signed` gives, when it shall not be the one for "sink.example".
     """
 
     def __init__(
@@ -124,11 +126,13 @@ class Sink:
         host: str = "127.0.0.1",
         port: int = 0,
         lenient: bool = False,
+        certificate: tuple[bytes, bytes] | None = None,
     ) -> None:
         self.replies: dict[str, Answer] = {**_DEFAULTS, **(replies or {})}
         self.extensions = tuple(extensions)
         self.tls = tls
         self.lenient = lenient
+        self.certificate = certificate or default_certificate()
         self.messages: list[SinkMessage] = []
         self.sessions: list[SinkSession] = []
         self.counts: dict[str, int] = {}
@@ -293,7 +297,7 @@ class _Conversation:
         elif self._answer("DATA", line).startswith(b"354"):
             raw, content = self._content()
             answer = self._reply_to(".", line, "")
-            if _first_bytes(answer).startswith(b"2"):
+            if _first_bytes(answer).startswith((b"2", b"353", b"558")):
                 self._take(raw, content)
             self._forget()
             self._perform(answer)
@@ -395,7 +399,7 @@ class _Conversation:
             self._hang()
         self._buffer = b""
         self._forget()
-        secured = server_context().wrap_socket(self._socket, server_side=True)
+        secured = server_context(self._sink.certificate).wrap_socket(self._socket, server_side=True)
         self._socket = secured
         self._session.tls = secured.version() or ""
         self._sink.watch(secured)
@@ -410,9 +414,15 @@ def _first_bytes(answer: Answer) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def server_context() -> ssl.SSLContext:
-    """TLS with a self-signed certificate made for this run."""
-    certificate, key = self_signed("sink.example")
+def default_certificate() -> tuple[bytes, bytes]:
+    """Made for this run; good for "sink.example" to those who trust it."""
+    return self_signed("sink.example")
+
+
+@lru_cache(maxsize=8)
+def server_context(pair: tuple[bytes, bytes]) -> ssl.SSLContext:
+    """TLS with a certificate and its key."""
+    certificate, key = pair
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sink.pem"
         path.write_bytes(certificate + key)
@@ -422,7 +432,7 @@ def server_context() -> ssl.SSLContext:
 
 
 def self_signed(name: str, *, days: int = 1) -> tuple[bytes, bytes]:
-    """(certificate, key) in PEM."""
+    """(certificate, key) in PEM; expired when `days` is negative."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -432,7 +442,7 @@ def self_signed(name: str, *, days: int = 1) -> tuple[bytes, bytes]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
+        .not_valid_before(now - timedelta(days=30))
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())

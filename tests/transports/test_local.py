@@ -53,6 +53,24 @@ def test_delivered_file(tmp_path):
     assert str(outcome.reply) == "250 2.0.0 delivered to example.com/ann"
 
 
+def test_return_path_that_varies_with_the_recipient(tmp_path):
+    queued = dataclasses.replace(message(1, [ANN, "bob+x@example.com"]), verp=True)
+    deliver(context(tmp_path), queued)
+    first_lines = [
+        files(tmp_path, mailbox=f"example.com/{name}")[0].read_bytes().split(b"\n")[0]
+        for name in ("ann", "bob+x")
+    ]
+    assert first_lines == [
+        b"Return-Path: <sender-ann=example.com@example.net>",
+        b"Return-Path: <sender-bob+2Bx=example.com@example.net>",
+    ]
+
+
+def test_null_return_path_never_varies(tmp_path):
+    deliver(context(tmp_path), dataclasses.replace(message(1, [ANN]), reverse_path="", verp=True))
+    assert files(tmp_path)[0].read_bytes().startswith(b"Return-Path: <>\n")
+
+
 def test_maildir_is_private_and_complete(tmp_path):
     root = tmp_path / "not" / "there" / "yet"
     deliver(context(root), message(1, [ANN]))

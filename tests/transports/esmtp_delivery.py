@@ -1,0 +1,101 @@
+"""Running the esmtp transport against a sink, for the tests named test_esmtp_*."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mta.protocol.mx import is_never_local
+from mta.transports.base import (
+    DeliveryContext,
+    DeliveryRequest,
+    Outcome,
+    QueuedMessage,
+    QueuedRecipient,
+    Result,
+)
+from mta.transports.esmtp import Esmtp
+from tests.support.dns import DnsServer
+from tests.support.sink import ALL_EXTENSIONS, Sink
+
+SENDER = "sender@example.com"
+TEXT = b"Subject: hello\r\n\r\nA line.\r\n.\r\n..dots\r\nThe end.\r\n"
+EIGHT_BIT = (
+    b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Transfer-Encoding: 8bit\r\n\r\nGr\xc3\xbc\xc3\x9fe\r\n"
+)
+SHORT = {"connect": 2.0, "helo": 0.3, "command": 0.3, "data": 0.3, "quit": 0.3}
+PLENTY = {"connect": 5.0, "helo": 10.0, "command": 10.0, "data": 10.0, "quit": 2.0}
+NO_PIPELINING = tuple(word for word in ALL_EXTENSIONS if word != "PIPELINING")
+
+both_ways = pytest.mark.parametrize(
+    "extensions", [ALL_EXTENSIONS, NO_PIPELINING], ids=["pipelined", "lockstep"]
+)
+
+
+def message(number: int, *addresses: str, **fields: object) -> QueuedMessage:
+    """Recipient ids are number * 1000 and up."""
+    recipients = tuple(
+        QueuedRecipient(number * 1000 + index, address) for index, address in enumerate(addresses)
+    )
+    plain = QueuedMessage(number, f"q{number}", SENDER, len(TEXT), 0.0, recipients)
+    return replace(plain, **fields)  # type: ignore[arg-type]
+
+
+class Delivery:
+    """One run of the transport and all that came of it."""
+
+    def __init__(
+        self,
+        nexthop: str,
+        *messages: QueuedMessage,
+        content: bytes | dict[int, bytes] = TEXT,
+        timeouts: dict[str, float] | None = None,
+        dns: str = "",
+        transport: Esmtp | None = None,
+        stop_after: int = 10**6,
+    ) -> None:
+        self.committed: list[int] = []
+        self.outcomes: list[Outcome] = []
+        context = DeliveryContext(
+            hostname="mail.example.test",
+            mail_root=Path("unused"),
+            content=lambda id: content[id] if isinstance(content, dict) else content,
+            committing=self._committing,
+            stopping=lambda: len(self.outcomes) >= stop_after,
+            dns=dns,
+            timeouts=timeouts or PLENTY,
+        )
+        request = DeliveryRequest("esmtp", nexthop, messages)
+        for outcome in (transport or Esmtp()).deliver(request, context):
+            self.outcomes.append(outcome)
+        self.by_id = {outcome.recipient_id: outcome for outcome in self.outcomes}
+        assert len(self.by_id) == len(self.outcomes), "a recipient was reported twice"
+
+    def _committing(self, ids: Iterable[int]) -> None:
+        self.committed += ids
+
+    @property
+    def results(self) -> list[Result]:
+        return [outcome.result for outcome in sorted(self.outcomes, key=lambda o: o.recipient_id)]
+
+    @property
+    def replies(self) -> list[str]:
+        ordered = sorted(self.outcomes, key=lambda o: o.recipient_id)
+        return [f"{outcome.reply.code} {outcome.reply.status}" for outcome in ordered]
+
+    @property
+    def only(self) -> Outcome:
+        (outcome,) = self.outcomes
+        return outcome
+
+
+def by_mx(sink: Sink, domain: str, zone: dict, *messages: QueuedMessage) -> Delivery:
+    with DnsServer(zone) as dns:
+        return Delivery(
+            f"mx:{domain}",
+            *(messages or (message(1, "ann@example.org"),)),
+            dns=dns.address,
+            transport=Esmtp(mx_port=sink.port, is_local=is_never_local),
+        )
