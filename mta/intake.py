@@ -48,7 +48,7 @@ def prepare(
     A recipient that no transport takes is queued all the same: its failure is then an outcome
     that its sender hears of.
     """
-    expanded = recipients.expand(resolved)
+    expanded = recipients.expand(resolved, verp=envelope.verp)
     facts = headers.scan(content)
     clock = _Clock(arrival.at, envelope, policy)
     rows = [clock.queued(recipient, router) for recipient in expanded.recipients]

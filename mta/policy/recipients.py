@@ -19,7 +19,8 @@ MAX_DEPTH = 100
 
 class Lookup(Protocol):
     """What expansion asks of the directory. `mailbox` is None when there is none, else whether
-    it is enabled; `alias` is None when there is none; `postmaster` is that of this host."""
+    it is enabled; `alias` is None when there is none; `quota` is that of a mailbox in octets, 0
+    for none; `postmaster` is that of this host."""
 
     @property
     def postmaster(self) -> str: ...
@@ -29,6 +30,8 @@ class Lookup(Protocol):
     def mailbox(self, address: str) -> bool | None: ...
 
     def alias(self, name: str) -> tuple[str, ...] | None: ...
+
+    def quota(self, address: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,14 @@ def resolve(address: str, lookup: Lookup) -> Resolution:
     targets = tuple(expansion.targets)
     if standing is Standing.ALIAS and not targets:
         standing = Standing.LOOP
-    return Resolution(address, standing, targets, tuple(expansion.steps), is_list=expansion.is_list)
+    return Resolution(
+        address,
+        standing,
+        targets,
+        tuple(expansion.steps),
+        is_list=expansion.is_list,
+        quota=_quota(targets, lookup),
+    )
 
 
 def canonical(address: str, kind: DomainKind | None) -> str:
@@ -58,13 +68,21 @@ def canonical(address: str, kind: DomainKind | None) -> str:
     return address.lower() if kind is DomainKind.HOSTED else address
 
 
-def expand(accepted: Sequence[tuple[Recipient, Resolution]]) -> Expanded:
+def expand(
+    accepted: Sequence[tuple[Recipient, Resolution]], *, verp: bool = False
+) -> Expanded:
     """Every final address once. A direct recipient wins over a list member, because it
-    carries the sender's DSN wishes; members are queued NOTIFY=NEVER (spec 3.6)."""
-    direct = [
-        (recipient, resolution) for recipient, resolution in accepted if not resolution.is_list
-    ]
-    lists = [(recipient, resolution) for recipient, resolution in accepted if resolution.is_list]
+    carries the sender's DSN wishes; members are queued NOTIFY=NEVER (spec 3.6).
+
+    With `verp` every alias is a list: the sender must never see an address that it does not know
+    (spec 2.8).
+    """
+
+    def is_list(resolution: Resolution) -> bool:
+        return resolution.is_list or (verp and resolution.standing is Standing.ALIAS)
+
+    direct = [each for each in accepted if not is_list(each[1])]
+    lists = [each for each in accepted if is_list(each[1])]
     seen: dict[str, Recipient] = {}
     for recipient, resolution in direct:
         _add(seen, _replaced(recipient, resolution))
@@ -140,6 +158,8 @@ class _Expansion:
     def follow(self, address: str) -> Standing:
         local, domain = addresses.split(address)
         kind = self._lookup.domain_kind(domain)
+        if kind is DomainKind.LOCAL:
+            return self._follow_home(address, local)
         if kind is not DomainKind.HOSTED:
             self._end(address)
             return Standing.FOREIGN if kind is None else Standing.BACKUP
@@ -165,6 +185,16 @@ class _Expansion:
             self._end(name)
         return Standing.UNKNOWN
 
+    def _follow_home(self, address: str, local: str) -> Standing:
+        """Another name of this host: its addresses are those of the host's own domain."""
+        home = addresses.split(self._lookup.postmaster)[1]
+        if self._lookup.domain_kind(home) is not DomainKind.HOSTED:
+            self.steps.append(f"{address} is for this host, which hosts no {home}")
+            self._end(address)
+            return Standing.UNKNOWN
+        self.steps.append(f"{address} is for {local}@{home}")
+        return self.follow(f"{local}@{home}")
+
     def _is_postmaster(self, local: str, domain: str) -> bool:
         """Every domain has a postmaster (RFC 5321 4.5.1): who has no own gets that of the host."""
         ours = addresses.split(self._lookup.postmaster)[1]
@@ -189,6 +219,14 @@ class _Expansion:
         self.targets.setdefault(address)
         if len(self.targets) > MAX_TARGETS:
             raise _TooMuch(f"more than {MAX_TARGETS} targets")
+
+
+def _quota(targets: Sequence[str], lookup: Lookup) -> int:
+    """That of a single target. Several are independent: one full mailbox refuses no list."""
+    if len(targets) != 1:
+        return 0
+    kind = lookup.domain_kind(addresses.split(targets[0])[1])
+    return lookup.quota(targets[0]) if kind is DomainKind.HOSTED else 0
 
 
 def _replaced(recipient: Recipient, resolution: Resolution) -> Iterable[Recipient]:

@@ -212,3 +212,16 @@ def test_every_domain_has_a_postmaster() -> None:
 def test_a_postmaster_of_its_own_comes_first() -> None:
     directory = Book(mailboxes={"postmaster@mail.example": True, "postmaster@d.example": True})
     assert resolve("postmaster@d.example", directory).standing is Standing.MAILBOX
+
+
+def test_behind_an_alias_the_sender_of_verp_mail_knows_nobody():
+    alias = Recipient("sales@d.example", notify="SUCCESS")
+    standing = Resolution(alias.address, Standing.ALIAS, ("bob@d.example",))
+    plain = expand([(alias, standing)])
+    assert [each.notify for each in plain.recipients] == ["SUCCESS"]
+    verp = expand([(alias, standing), direct("ann", "FAILURE")], verp=True)
+    assert {each.address: each.notify for each in verp.recipients} == {
+        "ann@d.example": "FAILURE",
+        "bob@d.example": "NEVER",
+    }
+    assert verp.lists == (alias,)
