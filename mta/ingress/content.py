@@ -5,44 +5,126 @@ headers a submission server adds, an explanation around what is broken.
 """
 
 from dataclasses import dataclass
+from email.utils import getaddresses
 
 from mta.ingress.transaction import Transaction
-from mta.policy.facts import ContentFacts, SessionFacts, Terms
-from mta.protocol import headers
+from mta.intake import Arrival
+from mta.policy.facts import ContentFacts, MimeMode, Policy, SessionFacts, Terms
+from mta.protocol import header_fields, headers
+from mta.protocol.mime_problem import Problem
+from mta.protocol.mime_structure import examine
+from mta.protocol.mimeify import mimeify
+from mta.protocol.queue_id import encode_queue_id
+from mta.protocol.rewrite import RewriteError, RewriteOptions, rewrite
+from mta.protocol.wrap import wrap
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A content with CRLF line ends and what policy may know of it."""
+    """A content with its header section in order, what policy may know of it, and what is wrong
+    with its MIME."""
 
     content: bytes
     facts: ContentFacts
+    problems: tuple[Problem, ...]
 
 
-def read(received: bytes, session: SessionFacts, current: Transaction, terms: Terms) -> Reading:
-    """The content as it came, dot-unstuffed. A user's line ends are mended first."""
+def read(
+    received: bytes, session: SessionFacts, current: Transaction, terms: Terms, arrival: Arrival
+) -> Reading:
+    """The content as it came, dot-unstuffed. What a submission server may mend is mended first
+    (RFC 6409 8); `arrival` names what it has to name."""
+    policy = current.policy
     content = normalize_line_ends(received) if session.auth_user else received
-    head = headers.scan(content)
     line_ends = content.count(b"\r\n")
+    bare_line_ends = content.count(b"\n") != line_ends or content.count(b"\r") != line_ends
+    problems: tuple[Problem, ...] = ()
+    # What has lone CRs and LFs is refused whatever else it says, and has no lines to speak of.
+    if not bare_line_ends:
+        content, problems = _in_order(content, session, current, arrival)
+        if not problems and terms.mime is not MimeMode.ACCEPT:
+            problems = _examined(content, current, policy)
+    head = headers.scan(content)
     facts = ContentFacts(
-        size=len(content),
+        size=len(received),
         header_size=head.size,
+        header_lines=head.fields,
         hops=head.hops,
         longest_line=_longest_line(content),
-        bare_line_ends=content.count(b"\n") != line_ends or content.count(b"\r") != line_ends,
+        bare_line_ends=bare_line_ends,
         eight_bit_header=head.eight_bit,
+        problems=tuple(map(str, problems)),
+        authors=_authors(content, policy),
         recipients=tuple(
             target
             for recipient, rcpt in current.accepted
             for target in (rcpt.resolution.targets or (recipient.address,))
         ),
     )
-    return Reading(content, facts)
+    return Reading(content, facts, problems)
 
 
-def finish(reading: Reading, session: SessionFacts, current: Transaction, terms: Terms) -> bytes:
+def finish(reading: Reading, policy: Policy, terms: Terms, arrival: Arrival) -> bytes:
     """The message for the queue, without its Received header."""
-    return headers.rename_return_path(reading.content)
+    content = headers.rename_return_path(reading.content)
+    if terms.mime is MimeMode.ACCEPT:
+        return content
+    if reading.problems:
+        return wrap(
+            content,
+            reading.problems,
+            hostname=policy.hostname,
+            at=arrival.at,
+            message_id=_message_id(policy, arrival),
+        )
+    return mimeify(content)
+
+
+def _in_order(
+    content: bytes, session: SessionFacts, current: Transaction, arrival: Arrival
+) -> tuple[bytes, tuple[Problem, ...]]:
+    """The content with its header section completed; only users get what is missing."""
+    policy = current.policy
+    user = bool(session.auth_user)
+    options = RewriteOptions(
+        hostname=policy.hostname,
+        default_domain=policy.hostname,
+        smtputf8=current.mail.smtputf8,
+        submission=user,
+        add_date=arrival.at if user else None,
+        add_message_id=_message_id(policy, arrival) if user else "",
+    )
+    try:
+        return rewrite(content, options), ()
+    except RewriteError as error:
+        return content, (Problem("", str(error)),)
+
+
+def _examined(content: bytes, current: Transaction, policy: Policy) -> tuple[Problem, ...]:
+    limits = policy.limits
+    return examine(
+        content,
+        smtputf8=current.mail.smtputf8,
+        max_depth=limits.mime_depth,
+        max_parts=limits.mime_parts,
+    )
+
+
+def _authors(content: bytes, policy: Policy) -> tuple[str, ...]:
+    """The addresses in From; only read when a rule wants to know them."""
+    if "off" in policy.spf.from_:
+        return ()
+    fields = header_fields.split(header_fields.cut(content)[0])
+    values = [
+        field.raw.partition(b":")[2].decode("utf-8", "replace")
+        for field in fields
+        if field.name == "from"
+    ]
+    return tuple(address for _, address in getaddresses(values) if address)
+
+
+def _message_id(policy: Policy, arrival: Arrival) -> str:
+    return f"<{encode_queue_id(arrival.id)}@{policy.hostname}>"
 
 
 def normalize_line_ends(content: bytes) -> bytes:

@@ -5,7 +5,10 @@ session that never was. Nothing here writes to the queue or to the client.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from mta import intake
 from mta.ingress import content as contents
@@ -20,13 +23,16 @@ from mta.policy.facts import AuthFacts, Facts, Policy, RcptFacts, SessionFacts
 from mta.protocol.envelope import Recipient
 from mta.queue.commit import Submission
 
-# Beyond this a content is looked through in a thread, so that other sessions go on meanwhile.
+_Result = TypeVar("_Result")
+
+# Octets beyond which a content is worked on in a thread.
 LARGE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of a content. `content` is what goes into the queue, None when refused.
+    """What became of a content. `content` is what goes into the queue, None when refused, and
+    `arrival` as what it goes there.
 
     `verdicts` are the decisions on each accepted recipient, in their order; empty when the
     content itself was refused.
@@ -35,6 +41,7 @@ class Judgement:
     decision: Decision
     facts: Facts
     content: bytes | None
+    arrival: intake.Arrival
     verdicts: tuple[Decision, ...] = ()
 
 
@@ -90,25 +97,23 @@ class Reception:
         policy = current.policy
         terms = policy.terms_for(session.client_ip, session.listener)
         received = data.content or b""
-        if len(received) > LARGE:
-            reading = await asyncio.to_thread(contents.read, received, session, current, terms)
-        else:
-            reading = contents.read(received, session, current, terms)
+        arrival = intake.Arrival(self._house.ids.next(), datetime.now(UTC))
+        in_thread = len(received) > LARGE
+        reading = await _run(
+            in_thread, lambda: contents.read(received, session, current, terms, arrival)
+        )
         measured = replace(reading.facts, size=data.size)
         facts = current.facts(session, content=measured)
         decision, facts = await self._examiner.judge(Stage.CONTENT, facts, policy)
         if not decision.accepted or data.content is None:
-            return Judgement(decision, facts, None)
-        if len(received) > LARGE:
-            finished = await asyncio.to_thread(contents.finish, reading, session, current, terms)
-        else:
-            finished = contents.finish(reading, session, current, terms)
+            return Judgement(decision, facts, None, arrival)
+        finished = await _run(in_thread, lambda: contents.finish(reading, policy, terms, arrival))
         verdicts = []
         for _, rcpt in current.accepted:
             asked = replace(facts, rcpt=rcpt)
             verdict, facts = await self._examiner.judge(Stage.VERDICT, asked, policy)
             verdicts.append(verdict)
-        return Judgement(decision, facts, finished, tuple(verdicts))
+        return Judgement(decision, facts, finished, arrival, tuple(verdicts))
 
     def submission(
         self,
@@ -122,3 +127,8 @@ class Reception:
         return transaction.make_submission(
             current, session, content, arrival, self._house.router, history
         )
+
+
+async def _run(in_thread: bool, work: Callable[[], _Result]) -> _Result:
+    """Large contents are worked on in a thread, so that other sessions go on meanwhile."""
+    return await asyncio.to_thread(work) if in_thread else work()

@@ -82,9 +82,11 @@ def _longest_line(header: bytes) -> int:
 def rename_return_path(content: bytes) -> bytes:
     """Return-Path belongs to final delivery (RFC 5321 4.4): one that came in becomes Old-."""
     end = header_end(content)
-    if not _RETURN_PATH.search(content, 0, end):
+    header = content[:end]
+    if b"return-path:" not in header.lower():
         return content
-    return _RETURN_PATH.sub(b"Old-Return-Path:", content[:end]) + content[end:]
+    renamed = _RETURN_PATH.sub(b"Old-Return-Path:", header)
+    return content if renamed == header else renamed + content[end:]
 
 
 def _readable(value: bytes) -> str:

@@ -32,6 +32,8 @@ _TOKEN = re.compile(
       | (?P<atom>[^\x00-\x20\x7f()<>@,;:\\".\[\]]+)""",
     re.VERBOSE | re.DOTALL,
 )
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_MAX_QUOTED = 100
 _FOLD_AT = 70
 _INDENT = "    "
 _WORDS = ("atom", "quoted", "literal")
@@ -58,17 +60,20 @@ def completed(body: bytes, default_domain: str, *, ace: bool, column: int = 0) -
     if _PLAIN_LIST.match(body):
         return None
     text = body.decode("utf-8", "surrogateescape")
-    elements, current, position, changed = [], "", 0, False
+    elements: list[str] = []
+    current: list[str] = []
+    position, changed = 0, False
     for mailbox, separator in _mailboxes(_tokens(text)):
         old = "".join(token.text for token in mailbox)
         new = _whole(old, default_domain, ace=ace) if old else ""
         if new != old:
-            current += text[position : mailbox[0].start] + new
+            current += [text[position : mailbox[0].start], new]
             position, changed = mailbox[-1].end, True
         if separator is None or separator.text == ",":
             end = separator.start if separator else len(text)
-            elements.append((current + text[position:end]).strip(" \t\r\n"))
-            current, position = "", end + 1
+            current.append(text[position:end])
+            elements.append("".join(current).strip(" \t\r\n"))
+            current, position = [], end + 1
     return _folded(elements, column).encode("utf-8", "surrogateescape") if changed else None
 
 
@@ -136,14 +141,14 @@ def _whole(text: str, default_domain: str, *, ace: bool) -> str:
     if text == "@":
         return text
     route, colon, rest = text.rpartition(":") if text.startswith("@") else ("", "", text)
-    local, at, domain = rest.rpartition("@")
-    if not at:
-        local, domain = rest, ""
+    local, at, domain = rest.rpartition("@") if "@" in rest else (rest, "", "")
     try:
-        address.parse(f"{local}@example")
+        if not _PLAIN_LOCAL.match(local):
+            address.parse(f"{local}@example")
         normal = address.normalize_domain(domain) if at else default_domain
     except (address.AddressError, UnicodeEncodeError) as error:
-        raise MailboxListError(f"{ascii(rest)[1:-1]}: {error}") from error
+        text = ascii(f"{rest[:_MAX_QUOTED]}: {error}")[1:-1]
+        raise MailboxListError(text[: 3 * _MAX_QUOTED]) from error
     if not normal or (at and (domain.isascii() or not ace)):
         return text
     return f"{route}{colon}{local}@{normal}"
@@ -151,15 +156,15 @@ def _whole(text: str, default_domain: str, *, ace: bool) -> str:
 
 def _folded(elements: list[str], column: int) -> str:
     """The elements on lines of _FOLD_AT columns, if they can be; folding inside stays."""
-    text = ""
+    pieces: list[str] = []
     for number, element in enumerate(elements):
         if number and column + len(element.partition("\r\n")[0]) > _FOLD_AT:
-            text += ",\r\n" + _INDENT
+            pieces.append(",\r\n" + _INDENT)
             column = len(_INDENT)
         else:
-            text += ", " if number else " "
+            pieces.append(", " if number else " ")
             column += 2
-        text += element
+        pieces.append(element)
         last = element.rpartition("\r\n")[2]
         column = len(last) if last != element else column + len(element)
-    return text
+    return "".join(pieces)

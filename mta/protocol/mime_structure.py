@@ -17,6 +17,7 @@ __all__ = ["Problem", "examine"]
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _AT_LINE_END = re.compile(rb"(?<![ \t])[ \t]++(?=\r\n|\Z)")
+_MAY_HAVE_PARTS = re.compile(rb"multipart|message", re.I)
 # These may be encoded like leaves (RFC 6532 3.7, RFC 6533 6), all other message types may not.
 _MAY_BE_ENCODED = "message/global"
 
@@ -90,6 +91,14 @@ def _examine_fields(entity: Entity, problems: Problems) -> None:
     header = entity.header
     for name in header.duplicates:
         problems.add(entity.number, f"the header field {name.title()} is there more than once")
+    # Any other type that cannot be read is text/plain for everybody (RFC 2045 5.2).
+    content_type = header.field("content-type")
+    if (
+        content_type is not None
+        and not header.maintype
+        and _MAY_HAVE_PARTS.match(content_type.value)
+    ):
+        problems.add(entity.number, "the Content-Type cannot be read")
     if header.encoding not in ENCODINGS:
         shown = quoted(header.encoding.encode())
         problems.add(entity.number, f"unknown Content-Transfer-Encoding: {shown}", UNKNOWN_ENCODING)

@@ -5,6 +5,7 @@ the work grows with the size of the message only, however its parts are nested. 
 structure doubtful, so that two readers could see different parts, is a problem.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from mta.protocol import mime_header
@@ -12,6 +13,10 @@ from mta.protocol.mime_header import IDENTITY, MimeHeader
 from mta.protocol.mime_problem import Problems
 
 _LONGEST_LINE = 998
+# All header sections together; reading fields costs more than reading text.
+_MAX_HEADER_OCTETS = 4_000_000
+_MAX_HEADER_LINES = 50_000
+_MANY_MISSES = 1000
 _ENCLOSED_MESSAGES = ("message/rfc822", "message/global")
 
 
@@ -95,10 +100,15 @@ class _Walk:
         self._delimiters: dict[bytes, tuple[Entity, bool]] = {}
         self._beginnings: tuple[bytes, ...] = ()
         self._blank_line = -1
+        self._header_octets = 0
+        self._header_lines = 0
+        self._misses = 0
+        self._pattern: re.Pattern[bytes] | None = None
 
     def run(self) -> list[Entity]:
         position = self._begin(0, None, "")
-        while self._delimiters and (at := self._content.find(b"\r\n--", position)) >= 0:
+        size = len(self._content)
+        while self._delimiters and (at := self._candidate(position, size)) >= 0:
             line_end = self._line_end(at + 2)
             position = line_end
             line = self._delimiter_line(at + 4, line_end)
@@ -106,11 +116,32 @@ class _Walk:
             if found is not None:
                 position = self._at_delimiter(at, line_end, *found)
             elif line.startswith(self._beginnings):
+                self._count_part()
                 self._problems.add(
                     self._path[-1].number, "a line begins like a boundary delimiter but is none"
                 )
-        self._close_down_to(0, len(self._content))
+            else:
+                self._misses += 1
+        self._close_down_to(0, size)
         return self._entities
+
+    def _candidate(self, position: int, limit: int) -> int:
+        """Where the line end before the next line begins that could be a delimiter, or -1.
+
+        Text with many lines that begin with "--" is rare, but has to be read fast, too.
+        """
+        if self._misses < _MANY_MISSES:
+            return self._content.find(b"\r\n--", position, limit)
+        if self._pattern is None:
+            beginnings = b"|".join(re.escape(beginning) for beginning in self._beginnings)
+            self._pattern = re.compile(b"\r\n--(?:" + beginnings + b")")
+        match = self._pattern.search(self._content, position, limit)
+        return match.start() if match else -1
+
+    def _count_part(self) -> None:
+        self._parts += 1
+        if self._parts > self._max_parts:
+            raise TooComplex(f"more than {self._max_parts} parts")
 
     def _at_delimiter(self, at: int, line_end: int, owner: Entity, closing: bool) -> int:
         if at < self._path[-1].start:
@@ -118,6 +149,7 @@ class _Walk:
             self._problems.add(owner.number, "a boundary delimiter directly follows another")
         self._close_down_to(owner.depth + 1, at)
         if owner.closed:
+            self._count_part()
             self._problems.add(owner.number, "a boundary delimiter follows the closing one")
             return line_end
         if not owner.children:
@@ -125,9 +157,7 @@ class _Walk:
         if closing:
             owner.closed, owner.epilogue = True, line_end
             return line_end
-        self._parts += 1
-        if self._parts > self._max_parts:
-            raise TooComplex(f"more than {self._max_parts} parts")
+        self._count_part()
         prefix = f"{owner.number}." if owner.number else ""
         return self._begin(line_end + 2, owner, f"{prefix}{len(owner.children) + 1}")
 
@@ -152,6 +182,7 @@ class _Walk:
         size = len(self._content)
         start = min(start, size)
         header_end, body = self._header_end(start)
+        self._count_header(start, header_end)
         return Entity(
             number=number,
             depth=parent.depth + 1 if parent else 0,
@@ -166,6 +197,12 @@ class _Walk:
             preamble_end=body,
         )
 
+    def _count_header(self, start: int, end: int) -> None:
+        self._header_octets += end - start
+        self._header_lines += self._content.count(b"\n", start, end)
+        if self._header_octets > _MAX_HEADER_OCTETS or self._header_lines > _MAX_HEADER_LINES:
+            raise TooComplex("too much text in the headers of parts")
+
     def _header_end(self, start: int) -> tuple[int, int]:
         """(end of the header section, beginning of the body): a delimiter ends both, too."""
         content = self._content
@@ -176,11 +213,12 @@ class _Walk:
             self._blank_line = found if found >= 0 else len(content)
         limit = self._blank_line
         position = max(start - 2, 0)
-        while self._delimiters and (at := content.find(b"\r\n--", position, limit)) >= 0:
+        while self._delimiters and (at := self._candidate(position, limit)) >= 0:
             position = self._line_end(at + 2)
             if self._delimiter_line(at + 4, position) in self._delimiters:
                 end = max(min(at + 2, len(content)), start)
                 return end, end
+            self._misses += 1
         end = min(limit + 2, len(content))
         return end, min(limit + 4, len(content))
 
@@ -207,6 +245,7 @@ class _Walk:
         self._delimiters[boundary] = (entity, False)
         self._delimiters[boundary + b"--"] = (entity, True)
         self._beginnings += (boundary,)
+        self._misses, self._pattern = 0, None
 
     def _close_down_to(self, depth: int, at: int) -> None:
         while len(self._path) > depth:
@@ -219,6 +258,7 @@ class _Walk:
     def _close_multipart(self, entity: Entity) -> None:
         boundary = self._beginnings[-1]
         self._beginnings = self._beginnings[:-1]
+        self._misses, self._pattern = 0, None
         del self._delimiters[boundary], self._delimiters[boundary + b"--"]
         if not entity.children:
             self._problems.add(entity.number, "the multipart has no part")
