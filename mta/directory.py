@@ -8,6 +8,7 @@ a worker (`refresh`), so a change is in force for the next MAIL in every process
 
 import hashlib
 import hmac
+import logging
 import os
 import threading
 import time
@@ -20,9 +21,12 @@ from mta.models import Alias, Domain, Mailbox, PolicyState, Route, Settings
 from mta.policy import recipients, routing
 from mta.policy.facts import DomainKind, Policy, Resolution, RouteFact, Times, UserFacts
 from mta.protocol import address as addresses
+from mta.protocol import scram
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
 from mta.session_policy import session_policy
+
+log = logging.getLogger(__name__)
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -43,8 +47,10 @@ _NO_PASSWORD = "pbkdf2_sha256$1000000$courierweb$" + "A" * 43 + "="
 class Directory:
     """Facts of one process; safe to use from several threads."""
 
-    def __init__(self, hostname: str) -> None:
+    def __init__(self, hostname: str, secret: bytes = b"") -> None:
+        """`secret` is of the whole appliance; keys that `scram_keys` makes up hang on it."""
         self._hostname = hostname
+        self._secret = secret or os.urandom(32)
         self._lock = threading.Lock()
         self._policy = Policy(version=0, hostname=hostname)
         self._settings: Settings | None = None
@@ -156,6 +162,17 @@ class Directory:
         if correct:
             self._passwords.learn(encoded, password)
         return correct
+
+    def scram_keys(self, user: str) -> scram.StoredKeys:
+        """The keys of an enabled mailbox; for everybody else some that no proof fits, always the
+        same, so that the exchange does not tell who is here."""
+        row = self._mailbox(user.lower())
+        if row and row.enabled and row.scram:
+            try:
+                return scram.StoredKeys.from_text(row.scram)
+            except scram.BadKeys as error:
+                log.error("the SCRAM keys of %s cannot be used: %s", row.address, error)
+        return scram.fake_keys(self._secret, user)
 
     def _mailbox(self, address: str) -> Mailbox | None:
         mailboxes = self._mailboxes

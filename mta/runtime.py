@@ -4,6 +4,7 @@ Everything here is one per process and made on first use, after a worker has for
 """
 
 import atexit
+import hmac
 import logging
 import os
 import socket
@@ -57,7 +58,7 @@ def mail_root() -> Path:
 
 @lru_cache(maxsize=1)
 def directory() -> Directory:
-    return Directory(hostname())
+    return Directory(hostname(), _secret(b"scram"))
 
 
 @lru_cache(maxsize=1)
@@ -211,6 +212,8 @@ def ingress_doors() -> list[Door]:
 def ingress_house() -> House:
     """What the sessions of an ingress process share; the policy is loaded."""
     directory().refresh()
+    # The first message shall not wait for this.
+    transports()
     return House(
         hostname=hostname(),
         gate=PolicyGate(directory(), partial(version_from_loop, LoopConnection())),
@@ -222,6 +225,11 @@ def ingress_house() -> House:
         inquiry=Inquiry(ANSWERERS),
         tls=_tls(),
     )
+
+
+def _secret(purpose: bytes) -> bytes:
+    """A secret of the appliance, the same in every process, one for each purpose."""
+    return hmac.digest(settings.SECRET_KEY.encode(), b"courierweb " + purpose, "sha256")
 
 
 def _tls() -> ssl.SSLContext | None:

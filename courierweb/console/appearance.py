@@ -35,6 +35,7 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "6px",
     "STYLES": [lambda request: static("console/console.css")],
     "SCRIPTS": [lambda request: static("console/console.js")],
+    "LOGIN": {"form": "courierweb.console.sign_in.SignInForm"},
     "DASHBOARD_CALLBACK": "courierweb.console.home.dashboard",
     "GLOBAL_CALLBACK": "courierweb.console.frame.context",
     "COLORS": {
@@ -70,6 +71,7 @@ UNFOLD: dict[str, Any] = {
                         "Queue", "stacked_email", "console:queue", "courierweb.console.frame.live"
                     ),
                     _item("Refused", "block", "console:refusals"),
+                    _item("Explain", "help", "console:explain"),
                 ],
             },
             {
@@ -85,10 +87,28 @@ UNFOLD: dict[str, Any] = {
                 "title": "Policy",
                 "separator": True,
                 "items": [
+                    _item("Rules", "checklist", "console:rules"),
                     _item("Access rules", "shield", "admin:mta_accessrule_changelist"),
+                    _item("Listeners", "door_front", "admin:mta_listener_changelist"),
                     _item("Routes", "alt_route", "admin:mta_route_changelist"),
                     _item("Settings", "tune", "admin:mta_settings_changelist"),
                     _item("Changes", "history", "admin:mta_policychange_changelist"),
+                ],
+            },
+            {
+                "title": "Lists",
+                "separator": True,
+                "collapsible": True,
+                "items": [
+                    _item("DNS lists", "dns", "admin:mta_dnslist_changelist"),
+                    _item("Bad senders", "person_off", "admin:mta_badsender_changelist"),
+                    _item(
+                        "Freemail domains", "mark_email_read", "admin:mta_freemaildomain_changelist"
+                    ),
+                    _item("Bad mail hosts", "gpp_bad", "admin:mta_badmailhost_changelist"),
+                    _item("Spam traps", "pest_control", "admin:mta_spamtrap_changelist"),
+                    _item("Failing addresses", "report", "admin:mta_addresstrouble_changelist"),
+                    _item("Refuse our reports", "unsubscribe", "admin:mta_dsnrefuser_changelist"),
                 ],
             },
             {

@@ -9,8 +9,18 @@ from django.db import models
 from unfold.forms import UnfoldReadOnlyPasswordHashWidget, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from courierweb.console.fields import DurationField, LinesField, SizeField
-from mta.models import AccessRule, Alias, Mailbox, Settings
+from courierweb.console.fields import DurationField, LinesField, SizeField, SwitchField
+from mta.models import AccessRule, Alias, Listener, Mailbox, Settings
+
+UNSET = "as the listener says"
+SWITCHES = {
+    "auth_required": ("Users only", "only who has signed in may send"),
+    "tls_required": ("TLS only", "no mail in clear"),
+    "checkdns": ("Check the sender's domain", "it must exist and have working MX records"),
+    "spf": ("SPF", "ask SPF as the settings say"),
+    "dnslists": ("DNS lists", "ask the DNS lists"),
+    "tarpit": ("Tarpit", "answer errors slowly"),
+}
 
 
 class MailboxForm(forms.ModelForm):
@@ -23,10 +33,30 @@ class MailboxForm(forms.ModelForm):
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
     )
     quota = SizeField(initial=0, help_text='for example "2 GiB"; 0 means no limit')
+    sizelimit = SizeField(
+        initial=0,
+        required=False,
+        label="Largest message it takes",
+        help_text="0 means the server's limit",
+    )
+    submission_sizelimit = SizeField(
+        initial=0,
+        required=False,
+        label="Largest message its user may send",
+        help_text="0 means the server's limit",
+    )
 
     class Meta:
         model = Mailbox
-        fields = ("local_part", "domain", "name", "enabled", "quota")
+        fields = (
+            "local_part",
+            "domain",
+            "name",
+            "enabled",
+            "quota",
+            "sizelimit",
+            "submission_sizelimit",
+        )
         labels = {"local_part": "Mailbox", "name": "Person or role"}
         help_texts = {
             "local_part": "the part before the @",
@@ -44,16 +74,18 @@ class MailboxForm(forms.ModelForm):
             text = "no password is set, so nobody can sign in"
         self.fields["new_password"].help_text = text
 
+    def clean_sizelimit(self) -> int:
+        return self.cleaned_data["sizelimit"] or 0
+
+    def clean_submission_sizelimit(self) -> int:
+        return self.cleaned_data["submission_sizelimit"] or 0
+
     def clean_new_password(self) -> str:
         password = self.cleaned_data["new_password"]
         if password:
             password_validation.validate_password(password)
+            self.instance.set_password(password)
         return password
-
-    def save(self, commit: bool = True) -> Mailbox:
-        if self.cleaned_data["new_password"]:
-            self.instance.set_password(self.cleaned_data["new_password"])
-        return super().save(commit)
 
 
 class HiddenHash(UnfoldReadOnlyPasswordHashWidget):
@@ -94,11 +126,33 @@ class AccessRuleForm(forms.ModelForm):
         help_text="needed only to let more than a /8 (IPv6: a /32) relay: type the prefix again",
     )
 
+    sizelimit = SizeField(
+        required=False, label="Largest message", help_text=f"empty: {UNSET}; such as 50 MiB"
+    )
+
     class Meta:
         model = AccessRule
-        fields = ("prefix", "action", "relay", "text", "note")
-        labels = {"prefix": "Network", "text": "Reply text"}
-        help_texts = {"prefix": "an address, or a network like 192.0.2.0/24 or 2001:db8::/32"}
+        exclude = ("created_at",)
+        labels = {
+            "prefix": "Network",
+            "text": "Reply text",
+            "proxy": "Load balancer",
+            "checkhelo": "Check HELO",
+            "maxperip": "Connections per address",
+            "mime": "Broken MIME",
+        }
+        help_texts = {
+            "prefix": "an address, or a network like 192.0.2.0/24 or 2001:db8::/32",
+            "maxperip": f"empty: {UNSET}; 0 for no limit",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, (label, help_text) in SWITCHES.items():
+            self.fields[name] = SwitchField(UNSET, label=label, help_text=help_text)
+        for name in ("checkhelo", "mime"):
+            field = self.fields[name]
+            field.choices = [("", UNSET), *(choice for choice in field.choices if choice[0] != "")]
 
     def _post_clean(self) -> None:
         """After the model has put the prefix into its normal form."""
@@ -116,10 +170,31 @@ class AccessRuleForm(forms.ModelForm):
             )
 
 
+class ListenerForm(forms.ModelForm):
+    """One of the three doors; a new row is for one that has none."""
+
+    sizelimit = SizeField(
+        required=False, label="Largest message", help_text="empty for that of the settings"
+    )
+
+    class Meta:
+        model = Listener
+        fields = ("name", "sizelimit", "mime", "tls_required")
+        labels = {"name": "Listener", "mime": "Broken MIME", "tls_required": "TLS only"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "name" in self.fields:
+            taken = set(Listener.objects.values_list("name", flat=True))
+            field = self.fields["name"]
+            field.choices = [choice for choice in field.choices if choice[0] not in taken]
+
+
 class SettingsForm(forms.ModelForm):
     """All settings; durations and sizes in words."""
 
     sizelimit = SizeField(help_text="largest message")
+    headerlimit = SizeField(help_text="largest header section")
     dsnlimit = SizeField(help_text="a failure DSN returns the whole message below this size")
 
     class Meta:

@@ -87,7 +87,8 @@ class Refused:
 
 Wanted = Challenge | KeysWanted
 Answer = bytes | scram.StoredKeys
-Exchange = Generator[Wanted, Answer, Credentials | Proved | Refused]
+Outcome = Credentials | Proved | Refused
+Exchange = Generator[Wanted, Answer, Outcome]
 
 
 def offered(
@@ -113,16 +114,16 @@ def start(mechanism: Mechanism, initial: bytes | None, channel: Channel) -> Exch
     with AUTH, None when there was none."""
     match mechanism:
         case Mechanism.PLAIN:
-            return plain(initial)
+            return _plain(initial)
         case Mechanism.LOGIN:
-            return login(initial)
+            return _login(initial)
         case Mechanism.EXTERNAL:
             return _external(initial, channel.identities)
         case Mechanism.SCRAM_SHA_256 | Mechanism.SCRAM_SHA_256_PLUS:
             return _scram(initial, channel.bindings, mechanism)
 
 
-def plain(initial: bytes | None) -> Exchange:
+def _plain(initial: bytes | None) -> Exchange:
     """RFC 4616. One response: authorization NUL user NUL password."""
     response = initial if initial is not None else (yield from _ask(b""))
     parts = response.split(b"\0")
@@ -132,15 +133,11 @@ def plain(initial: bytes | None) -> Exchange:
     return Credentials(user, password, authorization)
 
 
-def login(initial: bytes | None) -> Exchange:
+def _login(initial: bytes | None) -> Exchange:
     """Two responses: user, password."""
     user = initial if initial is not None else (yield from _ask(b"Username:"))
     password = yield from _ask(b"Password:")
     return Credentials(_text(user), _text(password))
-
-
-# Those that need nothing but the responses.
-MECHANISMS = {Mechanism.PLAIN: plain, Mechanism.LOGIN: login}
 
 
 def _external(initial: bytes | None, identities: tuple[str, ...]) -> Exchange:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from mta.policy.facts import Policy, Resolution, Standing, UserFacts
+from mta.protocol.scram import StoredKeys
 
 _Result = TypeVar("_Result")
 
@@ -30,6 +31,8 @@ class Directory(Protocol):
     def resolve(self, address: str) -> Resolution: ...
 
     def authenticate(self, user: str, password: str) -> bool: ...
+
+    def scram_keys(self, user: str) -> StoredKeys: ...
 
     def user(self, user: str) -> UserFacts: ...
 
@@ -96,6 +99,10 @@ class PolicyGate:
         return await self._call(
             self._passwords, lambda: self._directory.authenticate(user, password)
         )
+
+    async def scram_keys(self, user: str) -> StoredKeys:
+        """The user's keys, or some that no proof fits. Raises DatabaseError."""
+        return await self._call(self._thread, lambda: self._directory.scram_keys(user))
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -8,6 +8,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from mta.models.domain import Domain
+from mta.protocol import scram
+from mta.protocol.saslprep import SaslprepError
 
 # The local part becomes a directory name: no separator, no leading dot, nothing to quote.
 _SAFE_LOCAL_PART = re.compile(r"[^\x00-\x20\x7f/\\\"<>@.][^\x00-\x20\x7f/\\\"<>@]*\Z")
@@ -69,4 +71,12 @@ class Mailbox(models.Model):
             raise ValidationError({"domain": "mailboxes live in hosted domains only"})
 
     def set_password(self, password: str) -> None:
+        """Both forms of it; "" for nobody may sign in. Raises ValidationError."""
+        if not password:
+            self.password = self.scram = ""
+            return
+        try:
+            self.scram = scram.derive(password).to_text()
+        except SaslprepError as error:
+            raise ValidationError(f"this cannot be a password: {error}") from error
         self.password = make_password(password)

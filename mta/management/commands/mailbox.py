@@ -1,5 +1,6 @@
-"""mailbox add|list|remove|password: the virtual mailboxes."""
+"""mailbox add|set|list|remove|password: the virtual mailboxes."""
 
+import argparse
 import getpass
 import sys
 from typing import Any
@@ -16,17 +17,19 @@ from mta.protocol import address
 
 
 class Command(ApplianceCommand):
-    help = "Add, list or remove mailboxes, or set the password of one."
+    help = "Add, change, list or remove mailboxes, or set the password of one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(
-            dest="verb", required=True, metavar="add|list|remove|password"
+            dest="verb", required=True, metavar="add|set|list|remove|password"
         )
         add = verbs.add_parser("add", help="make a mailbox")
         add.add_argument("address")
         add.add_argument("--password", help="asked for when not given")
-        add.add_argument("--quota", default="0", help="such as 500M; 0 for none")
-        add.add_argument("--name", default="", help="the person or role")
+        set_ = verbs.add_parser("set", help="change a mailbox")
+        set_.add_argument("address")
+        for verb in (add, set_):
+            _add_fields(verb)
         add_json(verbs.add_parser("list", help="list the mailboxes"))
         remove = verbs.add_parser("remove", help="take a mailbox away; its mail stays on disk")
         remove.add_argument("address")
@@ -38,6 +41,8 @@ class Command(ApplianceCommand):
         match options["verb"]:
             case "add":
                 self.add(options)
+            case "set":
+                self.set(options)
             case "list":
                 rows = Mailbox.objects.select_related("domain")
                 self.show([_row(mailbox) for mailbox in rows], options["json"])
@@ -48,12 +53,9 @@ class Command(ApplianceCommand):
 
     def add(self, options: dict[str, Any]) -> None:
         local, domain_name = split_address(options["address"])
-        try:
-            quota = parse_size(options["quota"])
-        except ValueError as error:
-            raise CommandError(f"--quota: {error}") from error
+        fields = _given(options)
         domain = find_domain(domain_name)
-        mailbox = Mailbox(domain=domain, local_part=local, quota=quota, name=options["name"])
+        mailbox = Mailbox(domain=domain, local_part=local, **fields)
         mailbox.clean()
         if domain.mailboxes.filter(local_part=mailbox.local_part).exists():
             raise CommandError(f"{mailbox.address} is there already")
@@ -62,6 +64,16 @@ class Command(ApplianceCommand):
         with policy_change():
             mailbox.save()
         self.stdout.write(f"{mailbox.address} is a mailbox now")
+
+    def set(self, options: dict[str, Any]) -> None:
+        fields = _given(options)
+        with policy_change():
+            mailbox = find_mailbox(options["address"])
+            for name, value in fields.items():
+                setattr(mailbox, name, value)
+            mailbox.full_clean(exclude=["password"])
+            mailbox.save()
+        self.stdout.write(f"{mailbox.address} is changed")
 
     def remove(self, text: str) -> None:
         with policy_change():
@@ -74,8 +86,32 @@ class Command(ApplianceCommand):
         mailbox = find_mailbox(text)
         mailbox.set_password(_password(given))
         with policy_change():
-            mailbox.save(update_fields=["password"])
+            mailbox.save(update_fields=["password", "scram"])
         self.stdout.write(f"{mailbox.address} has a new password")
+
+
+def _add_fields(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quota", metavar="SIZE", help="such as 500M; 0 for none")
+    parser.add_argument("--sizelimit", metavar="SIZE", help="largest message it takes")
+    parser.add_argument(
+        "--submission-sizelimit", metavar="SIZE", help="largest message its user may send"
+    )
+    parser.add_argument("--name", help="the person or role")
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The fields that were given; sizes in octets. Raises CommandError."""
+    fields: dict[str, Any] = {}
+    for name in ("quota", "sizelimit", "submission_sizelimit"):
+        if options[name] is None:
+            continue
+        try:
+            fields[name] = parse_size(options[name])
+        except ValueError as error:
+            raise CommandError(f"--{name.replace('_', '-')}: {error}") from error
+    if options["name"] is not None:
+        fields["name"] = options["name"]
+    return fields
 
 
 def split_address(text: str) -> tuple[str, str]:
@@ -118,6 +154,8 @@ def _row(mailbox: Mailbox) -> dict[str, Any]:
     return {
         "address": mailbox.address,
         "quota": mailbox.quota,
+        "sizelimit": mailbox.sizelimit,
+        "submission_sizelimit": mailbox.submission_sizelimit,
         "enabled": mailbox.enabled,
         "password": bool(mailbox.password),
         "name": mailbox.name,
