@@ -77,6 +77,7 @@ class Reception:
             facts = replace(facts, user=user, sender=sender)
         opened = Transaction(policy, facts, mail.parameters)
         decision, used = await self._examiner.judge(Stage.MAIL, opened.facts(session), policy)
+        opened.answers = used.answers
         return decision, used, opened
 
     async def recipient(
@@ -88,6 +89,7 @@ class Reception:
         rcpt = RcptFacts(resolution, len(current.accepted), sizelimit)
         facts = current.facts(session, rcpt=rcpt)
         decision, used = await self._examiner.judge(Stage.RCPT, facts, current.policy)
+        current.answers = used.answers
         if decision.accepted:
             current.accepted.append((recipient, rcpt))
         return decision, used
@@ -105,6 +107,7 @@ class Reception:
         measured = replace(reading.facts, size=data.size)
         facts = current.facts(session, content=measured)
         decision, facts = await self._examiner.judge(Stage.CONTENT, facts, policy)
+        current.answers = facts.answers
         if not decision.accepted or data.content is None:
             return Judgement(decision, facts, None, arrival)
         finished = await _run(in_thread, lambda: contents.finish(reading, policy, terms, arrival))

@@ -5,17 +5,21 @@ committed. No sockets here.
 """
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from mta import intake
+from mta.policy import answers
 from mta.policy.decision import Decision, Step
 from mta.policy.facts import Facts, MailFacts, Policy, RcptFacts, SessionFacts
+from mta.policy.question import Answer, Question, Subject
 from mta.protocol import trace
 from mta.protocol.envelope import Envelope, Recipient, Source
 from mta.protocol.parameters import MailParameters
 from mta.protocol.queue_id import encode_queue_id
+from mta.protocol.received_spf import received_spf
 from mta.queue.commit import RefusalRecord, Submission, storable
 
 Record = dict[str, Any]
@@ -23,16 +27,18 @@ Record = dict[str, Any]
 
 @dataclass(slots=True)
 class Transaction:
-    """What the client has given so far. `policy` is the version that judges all of it."""
+    """What the client has given so far. `policy` is the version that judges all of it, `answers`
+    what was looked up for it."""
 
     policy: Policy
     mail: MailFacts
     parameters: MailParameters
     accepted: list[tuple[Recipient, RcptFacts]] = field(default_factory=list)
     decisions: list[Record] = field(default_factory=list)
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
 
     def facts(self, session: SessionFacts, **stage: Any) -> Facts:
-        return Facts(session=session, mail=self.mail, **stage)
+        return Facts(session=session, mail=self.mail, answers=self.answers, **stage)
 
     def envelope(self, session: SessionFacts) -> Envelope:
         return Envelope(
@@ -42,6 +48,8 @@ class Transaction:
             ret=self.parameters.ret,
             envid=self.parameters.envid,
             smtputf8=self.mail.smtputf8,
+            verp=self.parameters.verp,
+            requiretls=self.parameters.requiretls,
             auth_user=storable(session.auth_user),
             client_ip=session.client_ip,
             helo=session.helo,
@@ -77,7 +85,7 @@ def make_submission(
         auth_user=session.auth_user,
         recipient=only,
     )
-    stored = received + content
+    stored = b"".join([*_received_spf(transaction, session), received, content])
     accepted = {
         "session": describe(session),
         "decisions": history + transaction.decisions,
@@ -95,15 +103,29 @@ def make_submission(
     )
 
 
+def _received_spf(transaction: Transaction, session: SessionFacts) -> Iterator[bytes]:
+    """One header for each identity that SPF was asked about (RFC 7208 9.1)."""
+    for question, answer in transaction.answers.items():
+        if question.subject is Subject.SPF:
+            yield received_spf(
+                answers.spf_result(question, answer),
+                reverse_path=transaction.mail.reverse_path,
+                helo=session.helo,
+                remote_host="",
+                hostname=transaction.policy.hostname,
+            )
+
+
 def describe(session: SessionFacts) -> Record:
     """The session for the history."""
-    return {
+    described = {
         "client_ip": session.client_ip,
         "helo": storable(session.helo),
         "listener": session.listener,
         "tls": session.tls,
         "auth_user": storable(session.auth_user),
     }
+    return described | {"proxy_ip": session.proxy_ip} if session.proxy_ip else described
 
 
 def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
