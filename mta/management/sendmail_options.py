@@ -21,6 +21,8 @@ MAX_ENVID = 100
 _VALUED = frozenset("frFNRVSBLhpXdOC")
 # Single letters without a value; what follows them in the same word is theirs.
 _IGNORED = frozenset("tioqvmeUGA")
+# Whole words without a value.
+_FLAGS = ("-bcc", "-n", "-verp")
 _ELSEWHERE = {
     "-bs": "SMTP on standard input is not offered: connect to the SMTP port",
     "-bp": "use the command mailq",
@@ -28,7 +30,6 @@ _ELSEWHERE = {
     "-bd": "the SMTP server is started by deploy/run",
     "-bv": "addresses cannot be verified without sending",
     "-bt": "there is no address test mode",
-    "-verp": "variable envelope return paths are not available",
 }
 
 
@@ -47,6 +48,7 @@ class Options:
     envid: str = ""
     bcc_only: bool = False
     print_only: bool = False
+    verp: bool = False
     recipients: tuple[str, ...] = ()
 
 
@@ -60,7 +62,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
             recipients.append(value)
         elif option in _ELSEWHERE:
             raise UsageError(f"{option}: {_ELSEWHERE[option]}")
-        elif option in ("-bcc", "-n"):
+        elif option in _FLAGS:
             flags.add(option)
         elif option[1] in _VALUED:
             values[option[1]] = value
@@ -75,6 +77,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         envid=_envid(values.get("V", "")),
         bcc_only="-bcc" in flags,
         print_only="-n" in flags,
+        verp="-verp" in flags,
         recipients=tuple(recipients),
     )
 
@@ -87,7 +90,7 @@ def _words(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield from (("", recipient) for recipient in rest)
         elif not word.startswith("-") or word == "-":
             yield "", word
-        elif word in _ELSEWHERE or word in ("-bcc", "-n"):
+        elif word in _ELSEWHERE or word in _FLAGS:
             yield word, ""
         elif word[1] in _VALUED:
             yield word[:2], word[2:] or _next(word, rest)

@@ -49,6 +49,7 @@ class Draft:
     notify: str = ""
     ret: str = ""
     envid: str = ""
+    verp: bool = False
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ def build(draft: Draft) -> tuple[Envelope, bytes]:
         source=Source.LOCAL,
         ret=draft.ret,
         envid=draft.envid,
+        verp=draft.verp,
         smtputf8=not head.isascii()
         or not draft.reverse_path.isascii()
         or any(not recipient.address.isascii() for recipient in recipients),

@@ -33,7 +33,6 @@ def test_what_is_understood(arguments, options):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-verp"], "not available"),
         (["-bs"], "SMTP port"),
         (["-bp"], "mailq"),
         (["-bz"], "no such option"),

@@ -88,6 +88,7 @@ def _draft(options: Options, content: bytes) -> Draft:
         notify=options.notify,
         ret=options.ret,
         envid=options.envid,
+        verp=options.verp,
     )
 
 
