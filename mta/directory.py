@@ -144,8 +144,10 @@ class Directory:
 
     def known_sizelimit(self, address: str) -> int | None:
         """`sizelimit` when the mailbox was looked up before; no I/O."""
-        row = self._mailboxes.get(address)
-        return row.sizelimit if row else None
+        row = self._mailboxes.get(address, _NOT_ASKED)
+        if isinstance(row, _NotAsked):
+            return None
+        return row.sizelimit if row else 0
 
     def sizelimit(self, address: str) -> int:
         """The largest message the mailbox takes, octets; 0 for any size."""

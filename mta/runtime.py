@@ -258,6 +258,7 @@ def _context(contents: Contents, committing: Callable[[Iterable[int]], None]) ->
             "quit": times.esmtptimeoutquit.total_seconds(),
         },
         quota=directory().quota,
+        sizelimit=directory().sizelimit,
     )
 
 

@@ -86,7 +86,8 @@ class PolicyGate:
 
     async def sizelimit(self, resolution: Resolution) -> int:
         """What the mailbox takes that an address ends in, octets; 0 for any size."""
-        if resolution.standing is not Standing.MAILBOX:
+        # What a list's member takes is asked at its delivery.
+        if resolution.standing not in (Standing.MAILBOX, Standing.ALIAS) or resolution.is_list:
             return 0
         address = resolution.targets[0]
         known = self._directory.known_sizelimit(address)

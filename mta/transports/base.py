@@ -93,6 +93,7 @@ class DeliveryContext:
     `committing(recipient_ids)` must be called right before the step after which the peer may
     have the message (the final dot), so that a crash beyond it shows as *uncertain*.
     `stopping()` turns true when the worker is asked to end: finish the transaction at hand.
+    `quota(address)` and `sizelimit(address)` are those of a mailbox here, octets, 0 for none.
     """
 
     hostname: str
@@ -103,6 +104,7 @@ class DeliveryContext:
     dns: str = ""
     timeouts: dict[str, float] = field(default_factory=dict)
     quota: Callable[[str], int] = lambda address: 0
+    sizelimit: Callable[[str], int] = lambda address: 0
 
 
 class AddressBook(Protocol):

@@ -39,6 +39,8 @@ MAX_GROUP_OCTETS = 64 << 20
 MAX_HEADER = 256 << 10
 # With more changed directories than this, syncing the file system again is cheaper.
 MAX_DIRECTORY_SYNCS = 4
+# What the door let in for a mailbox is not too big because of the headers it has got since.
+HEADERS_ADDED = 8 << 10
 
 _DELIVERED_TO = re.compile(rb"^delivered-to:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.M | re.I)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -274,6 +276,11 @@ class _Group:
         if content.has_been_at(recipient.address):
             raise _Refusal(
                 Result.BOUNCED, 554, status.ROUTING_LOOP, "mail loop: it has been here before"
+            )
+        limit = self.context.sizelimit(recipient.address)
+        if limit and content.message.size > limit + HEADERS_ADDED:
+            raise _Refusal(
+                Result.BOUNCED, 552, status.TOO_BIG, f"the mailbox takes at most {limit} octets"
             )
         lines = content.lines_for(recipient.address)
         size = len(lines[0]) + len(lines[1])

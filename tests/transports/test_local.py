@@ -387,6 +387,21 @@ def test_full_mailbox_defers(tmp_path):
     assert {each.reply.code for each in outcomes} == {250, 452}
 
 
+def test_what_is_too_big_for_a_mailbox_fails(tmp_path):
+    limited = dataclasses.replace(context(tmp_path), sizelimit=lambda address: 10_000)
+    large = dataclasses.replace(message(1, [ANN]), size=20_000)
+    (outcome,) = deliver(limited, large)
+    assert str(outcome.reply) == "552 5.3.4 the mailbox takes at most 10000 octets"
+    assert outcome.result is Result.BOUNCED
+    assert files(tmp_path) == []
+
+
+def test_headers_that_came_on_the_way_do_not_count(tmp_path):
+    limited = dataclasses.replace(context(tmp_path), sizelimit=lambda address: 10_000)
+    (outcome,) = deliver(limited, dataclasses.replace(message(1, [ANN]), size=10_500))
+    assert outcome.result is Result.SENT
+
+
 def test_quota_may_be_used_to_the_last_octet(tmp_path):
     deliver(context(tmp_path), message(1, [ANN]))
     size = files(tmp_path)[0].stat().st_size
