@@ -33,6 +33,8 @@ COMPOSITION_ROOTS = (
     "mta.runtime",
     "mta.intake",
     "mta.directory",
+    "mta.explain",
+    "mta.explanation",
     "mta.scheduler.tasks",
     "mta.management",
     "mta.nudge",

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -10,10 +9,12 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
+from courierweb.console import list_admin  # noqa: F401 - registers its pages
+from courierweb.console.change_words import change_subject, table_name
 from courierweb.console.fields import size_text
 from courierweb.console.forms import (
     AccessRuleForm,
@@ -23,37 +24,27 @@ from courierweb.console.forms import (
     SettingsForm,
 )
 from courierweb.console.frame import wide_relays
-from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyChange, Route, Settings
+from courierweb.console.policy_admin import PolicyAdmin
+from courierweb.console.setting_groups import SETTING_GROUPS
+from mta.models import (
+    AccessRule,
+    Alias,
+    Domain,
+    Mailbox,
+    PolicyChange,
+    Route,
+    SenderGrant,
+    Settings,
+)
+
+DOMAIN_KINDS = {
+    Domain.Kind.HOSTED: "Hosted",
+    Domain.Kind.LOCAL: "This host",
+    Domain.Kind.BACKUP: "Backup MX",
+}
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
-
-
-class PolicyAdmin(ModelAdmin):
-    """What the policy pages share: a page says since when, and by whom, its row is as it is."""
-
-    list_per_page = 50
-    list_filter_submit = False
-    list_fullwidth = True
-    warn_unsaved_form = True
-    change_form_outer_before_template = "console/policy_origin.html"
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        context = {**(extra_context or {}), "last_change": self._last_change(object_id)}
-        return super().changeform_view(request, object_id, form_url, context)
-
-    def _last_change(self, object_id: str | None) -> PolicyChange | None:
-        if object_id is None or not object_id.isdecimal():
-            return None
-        return PolicyChange.objects.filter(
-            table=self.model._meta.db_table, after__id=int(object_id)
-        ).first()
 
 
 @admin.register(Domain)
@@ -68,9 +59,13 @@ class DomainAdmin(PolicyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Domain]:
         return super().get_queryset(request).annotate(mailbox_total=Count("mailboxes"))
 
-    @display(description="Kind", ordering="kind", label={"hosted": "success", "backup": "info"})
+    @display(
+        description="Kind",
+        ordering="kind",
+        label={"hosted": "success", "local": "success", "backup": "info"},
+    )
     def shown_kind(self, domain: Domain) -> tuple[str, str]:
-        return domain.kind, "Hosted" if domain.kind == Domain.Kind.HOSTED else "Backup MX"
+        return domain.kind, DOMAIN_KINDS[Domain.Kind(domain.kind)]
 
     @display(description="Mailboxes", ordering="mailbox_total")
     def mailbox_count(self, domain: Domain) -> int:
@@ -91,6 +86,16 @@ class DomainAdmin(PolicyAdmin):
         return super().delete_view(request, object_id, extra_context)
 
 
+class SenderGrantInline(TabularInline):
+    """Further addresses the mailbox's user may send as."""
+
+    model = SenderGrant
+    fields = ("pattern",)
+    extra = 0
+    verbose_name = "address its user may send as"
+    verbose_name_plural = "may also send as"
+
+
 @admin.register(Mailbox)
 class MailboxAdmin(PolicyAdmin):
     form = MailboxForm
@@ -99,7 +104,16 @@ class MailboxAdmin(PolicyAdmin):
     search_fields = ("local_part", "domain__name", "name")
     list_select_related = ("domain",)
     ordering = ("domain__name", "local_part")
-    fields = ("local_part", "domain", "name", "new_password", "quota", "enabled")
+    fields = (
+        "local_part",
+        "domain",
+        "name",
+        "new_password",
+        ("quota", "sizelimit"),
+        "submission_sizelimit",
+        "enabled",
+    )
+    inlines = (SenderGrantInline,)
     empty_list = "Mailboxes live in hosted domains: add a domain, then its mailboxes."
 
     @display(description="Address", ordering="local_part", header=False)
@@ -139,13 +153,35 @@ class AccessRuleAdmin(PolicyAdmin):
     list_display = ("prefix", "shown_action", "shown_relay", "text", "note", "created_at")
     list_filter = ("action", "relay")
     search_fields = ("prefix", "text", "note")
-    fields = ("prefix", "action", "relay", "confirmation", "text", "note")
+    fieldsets = (
+        (
+            None,
+            {"fields": ("prefix", "action", "relay", "confirmation", "text", "proxy", "note")},
+        ),
+        (
+            "Switches and limits of this network",
+            {
+                "description": "What is not set here is as the listener says, else the settings.",
+                "fields": (
+                    ("auth_required", "tls_required"),
+                    ("checkdns", "checkhelo"),
+                    ("spf", "dnslists"),
+                    ("tarpit", "mime"),
+                    ("sizelimit", "maxperip"),
+                ),
+            },
+        ),
+    )
     empty_list = (
         "Without rules every network may bring mail for your domains, and none may relay. "
         "The longest matching network decides alone."
     )
 
-    @display(description="Action", ordering="action", label={"allow": "success", "deny": "danger"})
+    @display(
+        description="Action",
+        ordering="action",
+        label={"allow": "success", "block": "warning", "deny": "danger"},
+    )
     def shown_action(self, rule: AccessRule) -> tuple[str, str]:
         return rule.action, rule.action
 
@@ -180,48 +216,7 @@ class SettingsAdmin(PolicyAdmin):
     """One row that always exists, so the list leads straight to it."""
 
     form = SettingsForm
-    fieldsets = (
-        (
-            "Limits",
-            {
-                "fields": (
-                    ("sizelimit", "maxdaemons"),
-                    ("maxrcpts", "maxrcpts_submission"),
-                    ("maxperip", "maxperc"),
-                    "auth_in_clear_on_loopback",
-                )
-            },
-        ),
-        (
-            "Retries",
-            {
-                "description": "Tries come in rounds of retrybeta, retryalpha apart; between the "
-                "rounds the pause grows from retrygamma, doubling at most retrymaxdelta times.",
-                "fields": (
-                    ("retryalpha", "retrybeta"),
-                    ("retrygamma", "retrymaxdelta"),
-                    ("queuetime", "dsn_queuetime"),
-                    ("warntime", "submitdelay"),
-                    "dsnlimit",
-                ),
-            },
-        ),
-        (
-            "Delivery",
-            {
-                "fields": (
-                    ("maxhost", "batchsize"),
-                    ("esmtptimeoutconnect", "esmtptimeouthelo"),
-                    ("esmtptimeout", "esmtptimeoutdata"),
-                    ("esmtptimeoutquit", "lease"),
-                )
-            },
-        ),
-        (
-            "History",
-            {"fields": (("keep_history", "keep_content"), "keep_refusals")},
-        ),
-    )
+    fieldsets = SETTING_GROUPS
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -285,23 +280,6 @@ class PolicyChangeAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: PolicyChange | None = None) -> bool:
         return False
-
-
-def table_name(change: PolicyChange) -> str:
-    """ "access rule", for people."""
-    for model in apps.get_app_config("mta").get_models():
-        if model._meta.db_table == change.table:
-            return str(model._meta.verbose_name)
-    return change.table
-
-
-def change_subject(change: PolicyChange) -> str:
-    """The name of the changed row, as its own page calls it."""
-    row = change.after or change.before or {}
-    if "local_part" in row:
-        domain = Domain.objects.filter(pk=row.get("domain_id")).first()
-        return f"{row['local_part']}@{domain or '(deleted domain)'}"
-    return str(row.get("name") or row.get("prefix") or row.get("domain") or "")
 
 
 @admin.register(User)

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
-from courierweb.console.admin import change_subject, table_name
+from courierweb.console.change_words import change_subject, table_name
 from courierweb.console.page import page, render_page
 from mta.models import PolicyChange
 

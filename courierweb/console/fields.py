@@ -5,7 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 _UNIT_SECONDS = {"w": 604800, "d": 86400, "h": 3600, "min": 60, "s": 1}
 _UNIT_NAMES = {
@@ -90,7 +94,7 @@ class DurationField(forms.CharField):
 
 
 class SizeField(forms.CharField):
-    """A number of octets shown as "50 MiB"."""
+    """A number of octets shown as "50 MiB"; None when it may be left empty and is."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"widget": UnfoldAdminTextInputWidget(), **kwargs})
@@ -99,10 +103,35 @@ class SizeField(forms.CharField):
         return size_text(value) if isinstance(value, int) else value
 
     def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text and not self.required:
+            return None
         try:
-            return parse_size(super().to_python(value))
+            return parse_size(text)
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+class SwitchField(forms.TypedChoiceField):
+    """Yes, no, or no word on it (None)."""
+
+    def __init__(self, unset: str, **kwargs: Any) -> None:
+        super().__init__(
+            choices=[("", unset), ("yes", "Yes"), ("no", "No")],
+            coerce=lambda value: value == "yes",
+            empty_value=None,
+            required=False,
+            widget=UnfoldAdminSelectWidget(),
+            **kwargs,
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return value
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(self.prepare_value(initial), data)

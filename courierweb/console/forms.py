@@ -1,5 +1,6 @@
 """The forms of the policy pages."""
 
+from ipaddress import IPv4Network
 from typing import Any
 
 from django import forms
@@ -10,7 +11,7 @@ from unfold.forms import UnfoldReadOnlyPasswordHashWidget, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from courierweb.console.fields import DurationField, LinesField, SizeField, SwitchField
-from mta.models import AccessRule, Alias, Listener, Mailbox, Settings
+from mta.models import AccessRule, Alias, DnsList, Listener, Mailbox, Settings
 
 UNSET = "as the listener says"
 SWITCHES = {
@@ -168,6 +169,29 @@ class AccessRuleForm(forms.ModelForm):
                 "Internet, and others would soon refuse its mail. If that is what you want, "
                 f"type {rule.prefix} here.",
             )
+
+
+class DnsListForm(forms.ModelForm):
+    """A list; the answers that narrow it are compared with addresses, so they must be some."""
+
+    class Meta:
+        model = DnsList
+        fields = ("zone", "action", "state", "answers", "text", "position", "note")
+        help_texts = {
+            "zone": "for example zen.example.org",
+            "answers": "only these A answers count, addresses or networks; empty for any",
+            "text": 'what a listed client reads; "*" for the list\'s own TXT record',
+            "position": "lists are asked together; the lowest number that blocks answers",
+        }
+
+    def clean_answers(self) -> str:
+        answers = self.cleaned_data["answers"].split()
+        for answer in answers:
+            try:
+                IPv4Network(answer, strict=False)
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from error
+        return " ".join(answers)
 
 
 class ListenerForm(forms.ModelForm):

@@ -58,7 +58,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "chart": picture,
         "groups": groups[:6],
         "warnings": _warnings(context["wide_relays"], parts, certificate, groups),
-        "refusals": history.refusals(limit=8),
+        "refusals": history.refusals(8, wanted=history.RefusalFilter(enforced=True)),
     }
 
 

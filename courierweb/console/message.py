@@ -10,12 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
+from courierweb.console.explain_form import explain_url
 from courierweb.console.page import page, render_page
 from courierweb.console.queue import VERBS
 from mta.models import Message, Refusal
-from mta.protocol.queue_id import decode_queue_id
+from mta.policy.decision import Stage
+from mta.protocol.queue_id import decode_queue_id, encode_queue_id
 from mta.queue import history
-from mta.queue.history import TimelineEntry
+from mta.queue.history import MessageSummary, TimelineEntry
 
 MOST_ENTRIES = 500
 MOST_HEADER_OCTETS = 64 * 1024
@@ -53,6 +55,7 @@ def message(request: HttpRequest, queue_id: str) -> HttpResponse:
         message=summary,
         lines=list(_lines(entries[:MOST_ENTRIES])),
         hidden=max(len(entries) - MOST_ENTRIES, 0),
+        explain_url=_explain_message(summary, entries),
         headers=_headers(summary.message_id) if summary.has_content else [],
         verbs=[verb for verb in VERBS.values() if may_act and live & {str(s) for s in verb.states}],
     )
@@ -77,27 +80,6 @@ def source(request: HttpRequest, queue_id: str) -> HttpResponse:
 
 @page("mta.view_refusal")
 @require_safe
-def refusals(request: HttpRequest) -> HttpResponse:
-    rule = request.GET.get("rule", "").replace("\0", "").strip()
-    recipient = request.GET.get("recipient", "").replace("\0", "").strip()
-    before = request.GET.get("before", "")
-    size = 50
-    rows = history.refusals(
-        size + 1, int(before) if before.isdecimal() and len(before) < 19 else None, rule, recipient
-    )
-    return render_page(
-        request,
-        "console/refusals.html",
-        "Refused",
-        rows=rows[:size],
-        next_before=rows[size - 1].pk if len(rows) > size else None,
-        rule=rule,
-        recipient=recipient,
-    )
-
-
-@page("mta.view_refusal")
-@require_safe
 def refusal(request: HttpRequest, refusal_id: int) -> HttpResponse:
     row = get_object_or_404(Refusal, pk=refusal_id)
     return render_page(
@@ -105,6 +87,8 @@ def refusal(request: HttpRequest, refusal_id: int) -> HttpResponse:
         "console/refusal.html",
         f"Refusal {row.pk}",
         refusal=row,
+        queue_id=encode_queue_id(row.message_id) if row.message_id else "",
+        explain_url=_explain_refusal(row),
         lines=list(_lines(_refusal_entries(row))),
         steps=row.trace if isinstance(row.trace, list) else [],
     )
@@ -115,6 +99,21 @@ def _message_id(queue_id: str) -> int:
         return decode_queue_id(queue_id)
     except ValueError as error:
         raise Http404("that is not a queue id") from error
+
+
+def _explain_message(summary: MessageSummary, entries: Sequence[TimelineEntry]) -> str:
+    """Where its session is asked for again; "" for what was made on this host."""
+    session = next((entry.detail for entry in entries if entry.kind == "session"), {})
+    accepted = [entry.recipient for entry in entries if entry.kind == "rcpt" and entry.recipient]
+    queue_id = summary.queue_id if summary.has_content else ""
+    return explain_url(session, summary.reverse_path, dict.fromkeys(accepted), queue_id)
+
+
+def _explain_refusal(row: Refusal) -> str:
+    """The same for what was refused; a refused content names all its recipients."""
+    session = row.session if isinstance(row.session, dict) else {}
+    recipients = row.recipient.split() if row.stage == Stage.CONTENT else [row.recipient]
+    return explain_url(session, row.reverse_path, filter(None, recipients))
 
 
 def _lines(entries: Sequence[TimelineEntry]) -> Iterator[Line]:

@@ -16,6 +16,7 @@ EXAMPLES = (
     ("from:news*", "a sender that begins so"),
     ("ip:192.0.2.7", "what this host brought or tried to bring"),
     ("rule:unknown_here", "refusals by one rule"),
+    ("status:logged", "what rules that only log would have refused"),
     ("status:5.1.1", "replies with this status"),
 )
 

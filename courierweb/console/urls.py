@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from courierweb.console import changes, jobs, message, queue, search
+from courierweb.console import changes, explain, jobs, message, queue, refusals, rules, search
 
 app_name = "console"
 urlpatterns = [
@@ -12,8 +12,10 @@ urlpatterns = [
     path("queue/apply/", queue.apply, name="queue_apply"),
     path("messages/<slug:queue_id>/", message.message, name="message"),
     path("messages/<slug:queue_id>/source/", message.source, name="source"),
-    path("refusals/", message.refusals, name="refusals"),
+    path("refusals/", refusals.refusals, name="refusals"),
     path("refusals/<int:refusal_id>/", message.refusal, name="refusal"),
+    path("explain/", explain.explain, name="explain"),
+    path("rules/", rules.rules, name="rules"),
     path("changes/<int:change_id>/", changes.change, name="change"),
     path("domains/<int:domain_id>/check-dns/", jobs.check_dns, name="check_dns"),
     path("jobs/<slug:job_id>/", jobs.job, name="job"),

@@ -17,6 +17,8 @@ class AddressTrouble(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["at"], name="address_trouble_at")]
+        verbose_name = "address in trouble"
+        verbose_name_plural = "addresses in trouble"
 
     def __str__(self) -> str:
         return self.address
@@ -39,6 +41,8 @@ class DsnRefuser(models.Model):
 
     class Meta:
         ordering = ["domain"]
+        verbose_name = "domain that refuses reports"
+        verbose_name_plural = "domains that refuse reports"
 
     def __str__(self) -> str:
         return self.domain

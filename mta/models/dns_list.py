@@ -1,5 +1,7 @@
 """DNS block and allow lists (spec 2.15)."""
 
+from ipaddress import ip_network
+
 from django.core.exceptions import ValidationError
 from django.db import models
 
@@ -28,6 +30,7 @@ class DnsList(models.Model):
 
     class Meta:
         ordering = ["position", "id"]
+        verbose_name = "DNS list"
         constraints = [
             models.UniqueConstraint(fields=["zone", "answers"], name="dns_list_zone"),
         ]
@@ -40,3 +43,8 @@ class DnsList(models.Model):
             self.zone = address.normalize_domain(self.zone.strip().strip("."))
         except address.AddressError as error:
             raise ValidationError({"zone": str(error)}) from error
+        try:
+            networks = [ip_network(answer, strict=False) for answer in self.answers.split()]
+        except ValueError as error:
+            raise ValidationError({"answers": str(error)}) from error
+        self.answers = " ".join(str(network).removesuffix("/32") for network in networks)

@@ -17,8 +17,9 @@ from mta.queue.listing import (
     queue_page,
     queued_messages,
 )
+from mta.queue.refusals import Hits, RefusalFilter, refusals, rule_hits
 from mta.queue.search import Hit, search
-from mta.queue.statistics import KINDS, ChartPoint, chart, refusals, totals
+from mta.queue.statistics import KINDS, ChartPoint, chart, totals
 from mta.queue.timeline import (
     MessageSummary,
     TimelineEntry,
@@ -31,12 +32,14 @@ __all__ = [
     "KINDS",
     "ChartPoint",
     "Hit",
+    "Hits",
     "MessageSummary",
     "QueueFilter",
     "QueueGroup",
     "QueueRow",
     "QueuedMessage",
     "RecipientRow",
+    "RefusalFilter",
     "TimelineEntry",
     "chart",
     "content_head",
@@ -49,6 +52,7 @@ __all__ = [
     "queue_page",
     "queued_messages",
     "refusals",
+    "rule_hits",
     "search",
     "timeline",
     "totals",

@@ -19,6 +19,8 @@ from mta.queue.listing import fetch, like_literal
 MAX_WORDS = 10
 
 _WORD = re.compile(r'(?:([a-z]+):)?("[^"]*"|\S+)', re.IGNORECASE)
+# What a row of the refusals is called, and whether it was enforced.
+_KINDS = {"refused": True, "logged": False}
 _PREFIXES = ("from", "to", "ip", "status", "rule", "qid", "msgid")
 
 
@@ -160,6 +162,8 @@ def _message_conditions(terms: list[Term]) -> _Conditions | None:
                 conditions.match("r.address", _address(term.value))
             case "ip":
                 conditions.match("m.client_ip", term.value)
+            case "status" if term.value.lower() in _KINDS:
+                return None
             case "status" if term.value.lower() in State.values:
                 conditions.add("r.state = %s", term.value.lower())
             case "status":
@@ -199,10 +203,10 @@ def _refusals(terms: list[Term], limit: int) -> list[Hit]:
                 conditions.match("client_ip", term.value)
             case "status" if term.value.lower() in State.values:
                 return []
-            case "status" if term.value.lower() != "refused":
-                conditions.add("(status = %s OR code::text = %s)", term.value, term.value)
+            case "status" if term.value.lower() in _KINDS:
+                conditions.add("enforced = %s", _KINDS[term.value.lower()])
             case "status":
-                conditions.add("true")
+                conditions.add("(status = %s OR code::text = %s)", term.value, term.value)
             case "rule":
                 conditions.match("rule", term.value)
             case _:
@@ -211,13 +215,14 @@ def _refusals(terms: list[Term], limit: int) -> list[Hit]:
                 conditions.add(f"({sender} OR {recipient})", first, second)
     rows = fetch(
         "SELECT at, id, coalesce(reverse_path, ''), recipient, client_ip, rule,"
+        " CASE WHEN enforced THEN 'refused' ELSE 'logged' END,"
         " concat_ws(' ', code, nullif(status, ''), text) FROM mta_refusal"
         f" WHERE {conditions.where} ORDER BY at DESC, id DESC LIMIT %s",
         [*conditions.values, limit],
     )
     return [
-        Hit(at, None, refusal_id, sender, recipient, ip, "refused", f"{text} (rule {rule})")
-        for at, refusal_id, sender, recipient, ip, rule, text in rows
+        Hit(at, None, refusal_id, sender, recipient, ip, kind, f"{text} (rule {rule})")
+        for at, refusal_id, sender, recipient, ip, rule, kind, text in rows
     ]
 
 

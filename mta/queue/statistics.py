@@ -1,4 +1,4 @@
-"""The counts behind the charts and /metrics, and the mail that was refused.
+"""The counts behind the charts and /metrics.
 
 Counts are rolled up per minute (`mta.queue.retention`); what is not rolled up yet still lies in
 Tally, so every reader adds both. Kinds: accepted, refused, delivered, relayed, deferred,
@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
-from mta.models import Refusal
 from mta.queue.listing import fetch
 
 KINDS = (
@@ -68,17 +67,3 @@ def totals() -> dict[str, int]:
     counts = dict.fromkeys(KINDS, 0)
     counts.update(fetch(_TOTALS))
     return counts
-
-
-def refusals(
-    limit: int = 50, before: int | None = None, rule: str = "", recipient: str = ""
-) -> list[Refusal]:
-    """Refused mail, newest first; `before` is the id of the last row of the page before."""
-    rows = Refusal.objects.order_by("-id")
-    if before is not None:
-        rows = rows.filter(id__lt=before)
-    if rule:
-        rows = rows.filter(rule=rule)
-    if recipient:
-        rows = rows.filter(recipient=recipient)
-    return list(rows[:limit])

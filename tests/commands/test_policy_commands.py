@@ -7,6 +7,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from mta.models import AccessRule, Domain, Mailbox, PolicyChange, Route, Settings
+from mta.protocol.scram import StoredKeys
 
 pytestmark = pytest.mark.django_db
 
@@ -43,12 +44,19 @@ def test_a_domain_comes_and_goes(run, listed):
         (("mailbox", "add", ".hidden@example.test", "--password", "x"), "malformed"),
         (("mailbox", "add", "bob@example.test", "--password", ""), "empty password"),
         (("mailbox", "add", "bob@example.test", "--quota", "many"), "--quota"),
+        (("mailbox", "add", "bob@example.test", "--password", "a\tb"), "cannot be a password"),
         (("mailbox", "remove", "bob@example.test"), "no mailbox"),
         (("mailbox", "password", "bob@example.test", "--password", "x"), "no mailbox"),
         (("access", "set", "192.0.2.1/24", "allow"), "host bits"),
         (("access", "set", "192.0.2.0/24", "deny", "relay"), "cannot relay"),
         (("access", "set", "192.0.2.0/24", "perhaps"), "invalid choice"),
         (("access", "remove", "192.0.2.0/24"), "no rule"),
+        (("access", "set", "192.0.2.0/24", "allow", "--sizelimit", "big"), "--sizelimit"),
+        (("access", "set", "192.0.2.0/24", "allow", "--sizelimit", "1"), "greater than or equal"),
+        (("access", "set", "192.0.2.0/24", "allow", "--mime", "eat"), "invalid choice"),
+        (("access", "set", "192.0.2.0/24", "allow", "--spf", "--unset", "spf"), "set and unset"),
+        (("mailbox", "set", "bob@example.test", "--quota", "1M"), "no mailbox"),
+        (("mailbox", "add", "bob@example.test", "--sizelimit", "x"), "--sizelimit"),
         (("route", "set", "x.test", "host:0"), "not a port"),
         (("route", "set", "x.test", "a b"), "HOST"),
         (("route", "set", "bad domain", "host.test"), "not a valid name"),
@@ -58,6 +66,8 @@ def test_a_domain_comes_and_goes(run, listed):
         (("setting", "set", "lease", "1s"), "2 seconds"),
         (("setting", "set", "sizelimit", "10"), "greater than or equal"),
         (("setting", "set", "maxrcpts", "-1"), "not a number"),
+        (("setting", "set", "spf_mailfrom", "maybe"), "maybe is none of"),
+        (("setting", "set", "checkhelo", "7"), "checkhelo"),
         (("setting", "set", "maxdaemons", "99999999999"), "maxdaemons"),
         (("setting", "set", "auth_in_clear_on_loopback", "maybe"), "neither on nor off"),
     ],
@@ -82,6 +92,8 @@ def test_a_mailbox_comes_and_goes(run, listed, example):
     assert row == {
         "address": "bob@example.test",
         "quota": 500 * 1024 * 1024,
+        "sizelimit": 0,
+        "submission_sizelimit": 0,
         "enabled": True,
         "password": True,
         "name": "",
@@ -100,10 +112,12 @@ def test_a_mailbox_comes_and_goes(run, listed, example):
 def test_a_password_is_read_from_a_pipe(run, example, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("from the pipe\n"))
     run("mailbox", "add", "bob@example.test")
-    before = Mailbox.objects.get().password
+    before = Mailbox.objects.get()
     monkeypatch.setattr(sys, "stdin", io.StringIO("another\n"))
     run("mailbox", "password", "bob@example.test")
-    assert Mailbox.objects.get().password != before
+    after = Mailbox.objects.get()
+    assert after.password != before.password
+    assert StoredKeys.from_text(after.scram) != StoredKeys.from_text(before.scram)
 
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     with pytest.raises(CommandError, match="empty"):
@@ -114,12 +128,32 @@ def test_access_is_set_again_and_removed(run, listed):
     run("access", "set", "192.0.2.0/24", "allow", "relay", "--note", "office")
     run("access", "set", "192.0.2.7", "deny", "--text", "go away")
     run("access", "set", "192.0.2.0/24", "allow")
-    assert listed("access", "list") == [
-        {"prefix": "192.0.2.0/24", "action": "allow", "relay": False, "text": "", "note": "office"},
-        {"prefix": "192.0.2.7/32", "action": "deny", "relay": False, "text": "go away", "note": ""},
-    ]
+    office, denied = listed("access", "list")
+    assert (office["action"], office["relay"], office["note"]) == ("allow", False, "office")
+    assert (denied["prefix"], denied["text"]) == ("192.0.2.7/32", "go away")
     run("access", "remove", "192.0.2.7")
     assert AccessRule.objects.count() == 1
+
+
+def test_a_network_has_switches_of_its_own(run, listed):
+    run("access", "set", "192.0.2.0/24", "block", "--sizelimit", "20M", "--no-checkdns")
+    run("access", "set", "192.0.2.0/24", "block", "--tls-required", "--mime", "wrap", "--proxy")
+    (row,) = listed("access", "list")
+    assert (row["action"], row["proxy"]) == ("block", True)
+    terms = {"sizelimit": 20 << 20, "checkdns": False, "tls_required": True, "mime": "wrap"}
+    assert row["terms"] == terms
+    assert "no checkdns" in run("access", "list")
+    run("access", "set", "192.0.2.0/24", "allow", "--unset", "mime", "sizelimit", "--maxperip", "0")
+    (row,) = listed("access", "list")
+    assert row["terms"] == {"checkdns": False, "tls_required": True, "maxperip": 0}
+
+
+def test_a_mailbox_has_limits_of_its_own(run, listed, example):
+    run("mailbox", "add", "bob@example.test", "--password", "x", "--sizelimit", "5M")
+    run("mailbox", "set", "bob@example.test", "--submission-sizelimit", "1M", "--name", "Bob")
+    (row,) = listed("mailbox", "list")
+    assert (row["sizelimit"], row["submission_sizelimit"], row["name"]) == (5 << 20, 1 << 20, "Bob")
+    assert row["password"]
 
 
 @pytest.mark.parametrize("prefix", ["0.0.0.0/0", "10.0.0.0/7", "::/0", "2001::/31"])
@@ -168,6 +202,8 @@ def test_routes(run, listed, arguments, stored):
         ("sizelimit", "10M", "10M"),
         ("maxrcpts", "50", "50"),
         ("auth_in_clear_on_loopback", "on", "on"),
+        ("spf_mailfrom", "none,neutral,pass", "none,neutral,pass"),
+        ("checkhelo", "1", "1"),
     ],
 )
 def test_settings(run, listed, name, text, shown):

@@ -62,6 +62,8 @@ def _mailbox_form(domain, **fields):
         "new_password": "",
         "quota": "0",
         "enabled": "on",
+        "sender_grants-TOTAL_FORMS": "0",
+        "sender_grants-INITIAL_FORMS": "0",
         **fields,
     }
 

@@ -113,6 +113,16 @@ def test_finds_refusals(message, query):
     assert hit.text == "550 5.1.1 no such user (rule unknown_recipient)"
 
 
+def test_what_was_only_logged_is_told_apart(message):
+    logged = make_refusal(enforced=False)
+    make_refusal()
+    (hit,) = search("status:logged")
+    assert (hit.refusal_id, hit.status) == (logged.id, "logged")
+    (hit,) = search("status:refused")
+    assert hit.refusal_id != logged.id
+    assert {hit.status for hit in search("nobody@example.test")} == {"logged", "refused"}
+
+
 def test_newest_first_and_never_more_than_asked():
     now = timezone.now()
     for hour in (1, 3, 2):

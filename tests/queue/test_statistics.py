@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from mta.models import Statistic, Tally
-from mta.queue.history import chart, refusals, totals
+from mta.queue.history import RefusalFilter, chart, refusals, rule_hits, totals
 from tests.queue.test_search import make_refusal
 
 pytestmark = pytest.mark.django_db
@@ -46,5 +46,20 @@ def test_refusals_page_backwards_and_narrow():
     first = refusals(limit=2)
     assert [row.id for row in first] == [other.id, made[2].id]
     assert [row.id for row in refusals(limit=9, before=first[-1].id)] == [made[1].id, made[0].id]
-    assert refusals(limit=9, rule="relay") == [other]
-    assert refusals(limit=9, recipient="x@foreign.test") == [other]
+    assert refusals(9, wanted=RefusalFilter(rule="relay")) == [other]
+    assert refusals(9, wanted=RefusalFilter(recipient="x@foreign.test")) == [other]
+
+
+def test_hits_are_counted_by_stage_and_by_whether_they_were_enforced():
+    now = timezone.now()
+    for age, enforced in ((0, True), (0, False), (0, False), (30, True), (24 * 8, True)):
+        make_refusal(rule="hops", stage="content", at=now - timedelta(hours=age), enforced=enforced)
+    make_refusal(rule="hops", stage="mail")
+
+    hits = rule_hits()
+
+    of_content = hits["content", "hops"]
+    assert (of_content.day, of_content.week) == (1, 2)
+    assert (of_content.logged_day, of_content.logged_week) == (2, 2)
+    assert hits["mail", "hops"].day == 1
+    assert hits["rcpt", "hops"].week == 0

@@ -17,7 +17,16 @@ _DISGUISES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _TONES = {
     "good": ("delivered", "relayed", "sent", "released", "expanded", "accept", "success"),
     "bad": ("failed", "expired", "bounced", "refused", "refuse", "cancelled", "error"),
-    "warn": ("held", "deferred", "defer", "uncertain", "interrupted", "lease_expired", "warning"),
+    "warn": (
+        "held",
+        "deferred",
+        "defer",
+        "uncertain",
+        "interrupted",
+        "lease_expired",
+        "warning",
+        "logged",
+    ),
     "busy": ("delivering", "started"),
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}

@@ -54,7 +54,7 @@ def _fields() -> list[Field]:
     return [field for field in Settings._meta.concrete_fields if not field.primary_key]
 
 
-def _parse(field: Field, text: str) -> timedelta | bool | int:
+def _parse(field: Field, text: str) -> timedelta | bool | int | str:
     """The value of a setting as its kind wants it. Raises ValueError with a sentence."""
     if isinstance(field, models.DurationField):
         return parse_duration(text)
@@ -62,6 +62,8 @@ def _parse(field: Field, text: str) -> timedelta | bool | int:
         if text.lower() not in _WORDS:
             raise ValueError(f"{text!r} is neither on nor off")
         return _WORDS[text.lower()]
+    if isinstance(field, models.CharField):
+        return text
     if isinstance(field, models.BigIntegerField):
         return parse_size(text)
     if not (text.isascii() and text.isdecimal()):
