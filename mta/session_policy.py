@@ -3,6 +3,7 @@
 `mta.directory` reads it whole whenever the policy version changes.
 """
 
+import logging
 from ipaddress import ip_network
 from typing import Any
 
@@ -21,6 +22,8 @@ from mta.models import (
 )
 from mta.models import RuleState as RuleStateRow
 from mta.policy.facts import Access, DnsListFact, Limits, MimeMode, RuleState, SpfTerms, Terms
+
+log = logging.getLogger(__name__)
 
 _TERMS = (
     "auth_required",
@@ -131,7 +134,18 @@ def _dns_lists() -> tuple[DnsListFact, ...]:
             state=RuleState(row.state),
         )
         for row in DnsList.objects.all()
+        if _are_networks(row)
     )
+
+
+def _are_networks(row: DnsList) -> bool:
+    """Whether the answers that a list is narrowed to can be read; else nobody is listed by it,
+    since without them everybody might be."""
+    try:
+        return all(ip_network(answer, strict=False) for answer in row.answers.split())
+    except ValueError as error:
+        log.warning("the DNS list %s is not asked: %s", row.zone, error)
+        return False
 
 
 def _spf(settings: Settings) -> SpfTerms:

@@ -7,10 +7,22 @@ order; the first rule that answers decides, and every rule considered leaves a s
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
-from mta.policy import limits, recipients, relay, sender
+from mta.policy import (
+    backscatter,
+    client,
+    content,
+    limits,
+    recipients,
+    relay,
+    return_address,
+    sender,
+    spf,
+    verdict,
+)
 from mta.policy.facts import Facts, Policy, RuleState
-from mta.policy.rule import Finding, Rule
+from mta.policy.rule import FINDINGS_KEPT, Rule
 from mta.protocol.reply import Reply
 
 
@@ -64,24 +76,41 @@ class Decision:
         return tuple(step for step in self.steps if step.reply is not None)
 
 
+# The order is Courier's (spec 2.11), and it matters: the first rule that answers decides. What
+# accepts a recipient stands behind all that may refuse it; what permits relaying stands last.
 RULES: Mapping[Stage, tuple[Rule, ...]] = {
     Stage.CONNECT: (
         relay.denied_network,
         limits.all_connections,
         limits.connections_per_address,
         limits.connections_per_network,
+        limits.new_connections,
     ),
+    # What HELO said is judged at MAIL, so that AUTH can come between.
     Stage.HELO: (),
-    Stage.AUTH: (sender.auth_in_clear, sender.credentials),
+    Stage.AUTH: (sender.auth_in_clear, sender.auth_failures, sender.credentials),
     Stage.MAIL: (
         relay.denied_network,
+        sender.tls_required,
         sender.authentication_required,
         sender.user_disabled,
+        sender.sender_login,
         limits.declared_size,
         sender.needs_smtputf8,
+        spf.spf_helo,
+        spf.spf_mailfrom,
+        client.helo_check,
+        return_address.bad_sender,
+        return_address.freemail,
+        return_address.sender_domain,
+        return_address.bad_mail_host,
+        return_address.dsn_refuser,
     ),
     Stage.RCPT: (
         limits.too_many_recipients,
+        client.blocked_network,
+        client.dns_lists,
+        backscatter.backscatter,
         recipients.mailbox,
         recipients.alias,
         recipients.backup_domain,
@@ -94,12 +123,16 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         limits.size,
         limits.hops,
         limits.header_size,
+        limits.header_lines,
         limits.line_length,
         limits.line_ends,
-        sender.eight_bit_header,
+        content.eight_bit_header,
+        spf.spf_from,
+        content.spam_trap,
+        content.mime,
     ),
     # Asked once for each recipient after the content was accepted.
-    Stage.VERDICT: (),
+    Stage.VERDICT: (verdict.mailbox_size, verdict.mailbox_quota),
 }
 
 _DEFAULT_REPLIES: Mapping[Stage, Reply] = {
@@ -120,27 +153,30 @@ def decide(stage: Stage, facts: Facts, policy: Policy) -> Decision:
     """
     steps: list[Step] = []
     for rule in RULES[stage]:
-        step, finding = _consider(rule, facts, policy)
-        steps.append(step)
-        if finding is not None:
+        state = rule.state(policy)
+        if state is RuleState.OFF:
+            steps.append(_step(rule.__name__, False, "switched off"))
+            continue
+        finding = rule.check(facts, policy)
+        if not finding.answered:
+            steps.append(_step(rule.__name__, False, finding.detail))
+        elif finding.reply is not None and (finding.log_only or state is RuleState.LOG):
+            detail = f"only logged: {finding.detail}"
+            steps.append(Step(rule.__name__, True, detail, finding.reply))
+        else:
+            steps.append(_step(rule.__name__, True, finding.detail))
             reply = finding.reply or _DEFAULT_REPLIES[stage]
-            return Decision(stage, _verdict(reply), reply, step.rule, tuple(steps), policy.version)
+            return Decision(
+                stage, _verdict(reply), reply, rule.__name__, tuple(steps), policy.version
+            )
     reply = _DEFAULT_REPLIES[stage]
     return Decision(stage, Verdict.ACCEPT, reply, "default", tuple(steps), policy.version)
 
 
-def _consider(rule: Rule, facts: Facts, policy: Policy) -> tuple[Step, Finding | None]:
-    """One rule's step, and its finding when that decides the stage."""
-    name = rule.__name__
-    state = rule.state(policy)
-    if state is RuleState.OFF:
-        return Step(name, False, "switched off"), None
-    finding = rule(facts, policy)
-    if not finding.answered:
-        return Step(name, False, finding.detail), None
-    if finding.reply is not None and (finding.log_only or state is RuleState.LOG):
-        return Step(name, True, f"only logged: {finding.detail}", finding.reply), None
-    return Step(name, True, finding.detail), finding
+@lru_cache(FINDINGS_KEPT)
+def _step(rule: str, matched: bool, detail: str) -> Step:  # noqa: FBT001 (a cache has no names)
+    """The same step again is the same object: most mail passes most rules for the same reason."""
+    return Step(rule, matched, detail)
 
 
 def _verdict(reply: Reply) -> Verdict:

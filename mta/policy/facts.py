@@ -164,6 +164,9 @@ class Policy:
     _terms: dict[tuple[str, str], Terms] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _access_of: dict[str, Access | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         """What the domain is to us: its own row, else the nearest ".parent" row."""
@@ -177,14 +180,19 @@ class Policy:
         return None
 
     def access_for(self, client_ip: str) -> Access | None:
-        """The rule of the longest prefix that holds the address (`access` is sorted so)."""
+        """The rule of the longest prefix that holds the address; worked out once for each."""
         if not self.access or not client_ip:
             return None
+        try:
+            return self._access_of[client_ip]
+        except KeyError:
+            pass
         address = ip_address(client_ip)
-        for rule in self.access:
-            if rule.network.version == address.version and address in rule.network:
-                return rule
-        return None
+        # They are sorted, the longest prefix first.
+        found = (rule for rule in self.access if address in rule.network)
+        if len(self._access_of) >= MAX_TERMS_KEPT:
+            self._access_of.clear()
+        return self._access_of.setdefault(client_ip, next(found, None))
 
     def terms_for(self, client_ip: str, listener: str) -> Terms:
         """What applies to a client at a listener; worked out once for each pair."""
@@ -245,7 +253,8 @@ class Resolution:
     """An address after alias expansion: where it stands, and the addresses it ends in.
 
     `steps` tells each expansion in words. `is_list` says that an alias with several members
-    was on the way, so that members are nobody the sender knows.
+    was on the way, so that members are nobody the sender knows. `quota` is that of the one
+    mailbox it ends in, octets; 0 when there is none.
     """
 
     address: str
@@ -253,6 +262,7 @@ class Resolution:
     targets: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     is_list: bool = False
+    quota: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +343,10 @@ class Facts:
 
     def answer(self, question: Question) -> Answer:
         """The answer to a question. Raises Unanswered when it is not among the facts."""
-        return self.answers_to([question])[0]
+        known = self.answers.get(question)
+        if known is None:
+            raise Unanswered([question])
+        return known
 
     def answers_to(self, questions: Sequence[Question]) -> list[Answer]:
         """The same for several, which are then asked side by side."""

@@ -1,7 +1,7 @@
 """Rules about how much: connections, recipients, sizes, hops."""
 
 from mta.policy.facts import ContentFacts, Facts, Policy
-from mta.policy.rule import Finding, Rule, passed, refuse
+from mta.policy.rule import Finding, Rule, optional, passed, refuse
 from mta.protocol import status
 
 
@@ -32,6 +32,22 @@ def connections_per_network(facts: Facts, policy: Policy) -> Finding:
     )
 
 
+@optional()
+def new_connections(facts: Facts, policy: Policy) -> Finding:
+    """One address may not come anew all the time. Loopback is not limited."""
+    if facts.session.is_loopback:
+        return passed("loopback is not limited")
+    count, limit = facts.session.new_connections, policy.limits.new_connections_per_address
+    if limit and count > limit:
+        return refuse(
+            f"{count} connections in a minute, limit {limit}",
+            421,
+            "4.7.0",
+            "too many new connections from your address, wait a minute",
+        )
+    return passed(f"{count} connections in a minute, limit {limit or 'none'}")
+
+
 @Rule
 def declared_size(facts: Facts, policy: Policy) -> Finding:
     """SIZE= on MAIL spares the client a transfer that would be refused (RFC 1870 6.1)."""
@@ -49,18 +65,21 @@ def declared_size(facts: Facts, policy: Policy) -> Finding:
 
 @Rule
 def too_many_recipients(facts: Facts, policy: Policy) -> Finding:
-    """Recipients beyond the limit are deferred: the client sends them in another transaction."""
+    """Recipients beyond the limit are deferred: the client sends them in another transaction.
+
+    Where the administrator wants it they fail, and their sender hears of it.
+    """
     assert facts.rcpt is not None
-    limits = policy.limits
+    limits, earlier = policy.limits, facts.rcpt.earlier
     limit = limits.recipients_submission if facts.session.auth_user else limits.recipients
-    if facts.rcpt.earlier >= limit:
-        return refuse(
-            f"{facts.rcpt.earlier} recipients already, limit {limit}",
-            452,
-            status.TOO_MANY_RECIPIENTS,
-            "too many recipients, send the rest in another transaction",
-        )
-    return passed(f"{facts.rcpt.earlier} recipients before, limit {limit}")
+    if earlier < limit:
+        return passed(f"{earlier} recipients before, limit {limit}")
+    detail = f"{earlier} recipients already, limit {limit}"
+    if limits.recipients_hard:
+        too_many = status.with_class(status.TOO_MANY_RECIPIENTS, "5")
+        return refuse(detail, 550, too_many, f"too many recipients: the limit is {limit}")
+    text = "too many recipients, send the rest in another transaction"
+    return refuse(detail, 452, status.TOO_MANY_RECIPIENTS, text)
 
 
 @Rule
@@ -103,6 +122,16 @@ def header_size(facts: Facts, policy: Policy) -> Finding:
             f"the header is too big: the limit is {policy.limits.header_size} octets",
         )
     return passed(f"{content.header_size} octets of header, limit {policy.limits.header_size}")
+
+
+@optional()
+def header_lines(facts: Facts, policy: Policy) -> Finding:
+    """So many header fields are an attack or an accident, too."""
+    count, limit = _content(facts).header_lines, policy.limits.header_lines
+    if count > limit:
+        text = f"the header has too many fields: the limit is {limit}"
+        return refuse(f"{count} header fields, limit {limit}", 552, status.TOO_BIG, text)
+    return passed(f"{count} header fields, limit {limit}")
 
 
 @Rule

@@ -8,10 +8,11 @@ up that no rule asks for, and the simulator can show each answer that was used.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Subject(StrEnum):
-    """What a question is about; each has one answerer in `mta.runtime`."""
+    """What a question is about; each has one answerer in `mta.answers`."""
 
     DNS_LIST = "dns_list"
     HOST_NAME = "host_name"
@@ -23,9 +24,11 @@ class Subject(StrEnum):
     MAILBOX_ROOM = "mailbox_room"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question; what `about` holds belongs to the subject (see `mta.policy.answers`)."""
+class Question(NamedTuple):
+    """One question; what `about` holds belongs to the subject (see `mta.policy.answers`).
+
+    A tuple, since it is made and looked for again with every message.
+    """
 
     subject: Subject
     about: tuple[str, ...]

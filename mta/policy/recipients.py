@@ -63,14 +63,7 @@ def resolve(address: str, lookup: Lookup) -> Resolution:
     )
 
 
-def canonical(address: str, kind: DomainKind | None) -> str:
-    """An address of a hosted domain in lower case: its local parts do not differ by case."""
-    return address.lower() if kind is DomainKind.HOSTED else address
-
-
-def expand(
-    accepted: Sequence[tuple[Recipient, Resolution]], *, verp: bool = False
-) -> Expanded:
+def expand(accepted: Sequence[tuple[Recipient, Resolution]], *, verp: bool = False) -> Expanded:
     """Every final address once. A direct recipient wins over a list member, because it
     carries the sender's DSN wishes; members are queued NOTIFY=NEVER (spec 3.6).
 

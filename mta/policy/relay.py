@@ -21,6 +21,17 @@ def denied_network(facts: Facts, policy: Policy) -> Finding:
     return refuse(f"access rule {rule.network} denies it", 554, status.NOT_PERMITTED, text)
 
 
+def has_grant(facts: Facts, policy: Policy) -> bool:
+    """Whether the client's network may relay."""
+    rule = policy.access_for(facts.session.client_ip)
+    return rule is not None and rule.relay and rule.allow and not rule.blocks
+
+
+def is_one_of_us(facts: Facts, policy: Policy) -> bool:
+    """A user, or a client of a network that may relay: the checks of strangers are not for it."""
+    return bool(facts.session.auth_user) or has_grant(facts, policy)
+
+
 @Rule
 def authenticated_user(facts: Facts, policy: Policy) -> Finding:
     """Who has proved to be a user of ours may send anywhere."""
@@ -35,7 +46,7 @@ def granted_network(facts: Facts, policy: Policy) -> Finding:
     rule = policy.access_for(facts.session.client_ip)
     if rule is None:
         return passed("no access rule for this address")
-    if rule.relay and rule.allow:
+    if has_grant(facts, policy):
         return accept(f"access rule {rule.network} grants relaying")
     return passed(f"access rule {rule.network} does not grant relaying")
 

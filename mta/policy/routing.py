@@ -18,10 +18,10 @@ DISCARD = "discard"
 
 
 def nexthop(address: str, policy: Policy) -> str:
-    """The next hop of an address; "" for a hosted domain."""
+    """The next hop of an address; "" for a domain whose mail ends here."""
     domain = addresses.split(address)[1]
     route = find_route(domain, policy.routes)
-    if policy.domain_kind(domain) is DomainKind.HOSTED:
+    if policy.domain_kind(domain) in (DomainKind.HOSTED, DomainKind.LOCAL):
         # A smarthost is for mail that leaves; only a route of its own takes a hosted domain away.
         return "" if route is None or route.domain == "*" else _word(route)
     return f"mx:{domain}" if route is None else _word(route)

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mta.policy.facts import Facts, Policy, RuleState
+from mta.protocol import status
 from mta.protocol.reply import Reply
 
 Check = Callable[[Facts, Policy], "Finding"]
+
+# Most rules say the same of most mail; what was said lately is not made anew.
+FINDINGS_KEPT = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,13 @@ class Rule:
     """
 
     def __init__(self, check: Check, default: RuleState | None = None) -> None:
-        self._check = check
+        self.check = check
         self.default = default
         self.__name__ = check.__name__
         self.__doc__ = check.__doc__
 
     def __call__(self, facts: Facts, policy: Policy) -> Finding:
-        return self._check(facts, policy)
+        return self.check(facts, policy)
 
     @property
     def is_optional(self) -> bool:
@@ -45,6 +50,8 @@ class Rule:
     def state(self, policy: Policy) -> RuleState:
         if self.default is None:
             return RuleState.ENFORCE
+        if not policy.rule_states:
+            return self.default
         return policy.rule_states.get(self.__name__, self.default)
 
 
@@ -53,19 +60,30 @@ def optional(default: RuleState = RuleState.ENFORCE) -> Callable[[Check], Rule]:
     return lambda check: Rule(check, default)
 
 
+@lru_cache(FINDINGS_KEPT)
 def passed(detail: str) -> Finding:
     """The rule does not apply; the next one is asked."""
     return Finding(detail)
 
 
+@lru_cache(FINDINGS_KEPT)
 def accept(detail: str) -> Finding:
     """The stage is accepted; no further rule is asked."""
     return Finding(detail, answered=True)
 
 
-def refuse(detail: str, code: int, status: str, text: str) -> Finding:
+def refuse(detail: str, code: int, enhanced: str, text: str) -> Finding:
     """The stage is refused (5xx) or deferred (4xx) with this reply."""
-    return Finding(detail, answered=True, reply=Reply(code, status, text))
+    return Finding(detail, answered=True, reply=Reply(code, enhanced, text))
+
+
+def refuse_with_text(detail: str, text: str) -> Finding:
+    """Refused with an administrator's words; a reply code at their beginning counts (spec 2.11)."""
+    code, _, words = text.partition(" ")
+    if not (len(code) == 3 and code.isascii() and code.isdecimal() and code[0] in "45"):
+        code, words = "550", text
+    not_permitted = status.with_class(status.NOT_PERMITTED, code[0])
+    return refuse(detail, int(code), not_permitted, words.strip() or "not permitted")
 
 
 def only_logged(finding: Finding) -> Finding:

@@ -19,7 +19,7 @@ from mta import maillog
 from mta.policy import routing
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.reply import Reply
-from mta.queue import lease, outcomes
+from mta.queue import backscatter, lease, outcomes
 from mta.queue.lease import Batch, LeasedRecipient
 from mta.queue.outcomes import Settlement
 from mta.scheduler import settle
@@ -135,7 +135,8 @@ class _Delivery:
         self._batch = batch
         self._transport = transport
         self._shop = shop
-        self._open = {recipient.id: recipient for recipient in batch.recipients}
+        self._recipients = {recipient.id: recipient for recipient in batch.recipients}
+        self._open = dict(self._recipients)
         self._noted: set[int] = set()
         self._waiting: list[Settlement] = []
         self._flushed_at = time.monotonic()
@@ -250,8 +251,18 @@ class _Delivery:
                 time.sleep(1)
         else:
             raise OperationalError("the outcomes could not be written")
+        self._learn()
         self._waiting = []
         self._flushed_at = time.monotonic()
+
+    def _learn(self) -> None:
+        """What was just written also teaches about others. It is a hint and no more: without it
+        the outcomes stand all the same."""
+        try:
+            backscatter.learn(self._batch, self._recipients, self._waiting)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("lease %s: nothing learnt: %s", self._batch.lease_id, error)
+            connection.close()
 
 
 def _messages(recipients: Iterable[LeasedRecipient]) -> Iterator[QueuedMessage]:

@@ -7,10 +7,12 @@
     python3 tests/bench/throughput.py --postfix
 
 It starts an appliance of its own with deploy/run (or uses a running one: then no processor
-times are shown, and the mailbox is EMPTIED), sends messages of 4 KiB with smtp-source over
-kept-alive connections, and counts the files in the Maildir. smtp-source is part of Debian's
-package postfix; when it is not installed, the package is downloaded and unpacked below
-$COURIERWEB_HOME/bench (default ./var/bench), and nothing is installed into the system.
+times are shown, and the mailbox is EMPTIED). All checks are on, and a DNS server of the bench's
+own answers them (a running appliance must find elsewhere.example in its DNS). Messages of 4 KiB
+are sent with smtp-source over kept-alive connections, and the files in the Maildir are counted.
+smtp-source is part of Debian's package postfix; when it is not installed, the package is
+downloaded and unpacked below $COURIERWEB_HOME/bench (default ./var/bench), and nothing is
+installed into the system.
 
 "accepted" ends with the last 250, "Maildir" with the last file, both counted from the first
 connection. Rounds are interleaved, so that a noisy moment of the machine hits all alike.
@@ -39,9 +41,15 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench import postfix, processor_time, smtp_source  # noqa: E402
 from tests.support.appliance import Appliance, transfer  # noqa: E402
+from tests.support.dns import DnsServer  # noqa: E402
 
 DOMAIN = "bench.test"
 BOX = f"bench@{DOMAIN}"
+# Where smtp-source says that it comes from.
+ZONE = {
+    "elsewhere.example": {"MX": ["10 mx.elsewhere.example"]},
+    "mx.elsewhere.example": {"A": ["192.0.2.1"]},
+}
 LATENCY_MESSAGES = 50
 # Long enough for the appliance to have nothing left to do in between.
 IDLE_SECONDS = 0.2
@@ -129,7 +137,7 @@ def target(options: argparse.Namespace) -> Iterator[Target]:
         yield Target("CourierWeb", options.port, address, box / "new")
         return
     print("starting an appliance", flush=True)
-    with Appliance() as appliance:
+    with DnsServer(ZONE) as dns, Appliance(dns.address) as appliance:
         appliance.manage("domain", "add", DOMAIN)
         appliance.manage("mailbox", "add", BOX, "--password", secrets.token_urlsafe())
         new = appliance.maildir(BOX).path / "new"

@@ -9,6 +9,9 @@ from tests.support.appliance import Appliance
 from tests.support.dns import DnsServer, Trouble
 
 ZONE = {
+    # Where strangers write from: a report could reach them.
+    "elsewhere.example": {"MX": ["10 mx.elsewhere.example"]},
+    "mx.elsewhere.example": {"A": ["192.0.2.1"]},
     "null-mx.example": {"MX": ["0 ."]},
     "broken.example": Trouble.SERVFAIL,
 }

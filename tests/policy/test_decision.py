@@ -16,13 +16,20 @@ from mta.policy.facts import (
     Policy,
     RcptFacts,
     Resolution,
+    RuleState,
     SessionFacts,
     Standing,
     Terms,
     UserFacts,
 )
 
-POLICY = Policy(version=7, hostname="mail.example.test")
+# What asks the DNS or the directory has tests of its own.
+POLICY = Policy(
+    version=7,
+    hostname="mail.example.test",
+    terms=Terms(checkdns=False),
+    suppress_backscatter=False,
+)
 CLIENT = SessionFacts(client_ip="192.0.2.9", helo="client.example.org")
 USER = replace(CLIENT, auth_user="bob@example.test", tls="TLSv1.3")
 
@@ -56,6 +63,9 @@ def test_a_decision_says_how_it_came_about():
     assert str(decision.reply) == "550 5.1.1 <x@y.example>: no such user here"
     assert [(step.rule, step.matched) for step in decision.steps] == [
         ("too_many_recipients", False),
+        ("blocked_network", False),
+        ("dns_lists", False),
+        ("backscatter", False),
         ("mailbox", False),
         ("alias", False),
         ("backup_domain", False),
@@ -167,6 +177,13 @@ def test_recipients(session, earlier, verdict):
         assert str(decision.reply).startswith("452 4.5.3")
 
 
+def test_recipients_beyond_a_hard_limit_fail():
+    hard = replace(POLICY, limits=Limits(recipients=2, recipients_hard=True))
+    decision = decide(Stage.RCPT, rcpt(Standing.MAILBOX, CLIENT, 2), hard)
+    assert str(decision.reply).startswith("550 5.5.3")
+    assert decide(Stage.RCPT, rcpt(Standing.MAILBOX, CLIENT, 1), hard).accepted
+
+
 @pytest.mark.parametrize(
     ("fields", "rule"),
     [
@@ -174,6 +191,9 @@ def test_recipients(session, earlier, verdict):
         ({"same_address": 21}, "connections_per_address"),
         ({"same_network": 61}, "connections_per_network"),
         ({"all_connections": 1001}, "all_connections"),
+        ({"new_connections": 60}, "default"),
+        ({"new_connections": 61}, "new_connections"),
+        ({"client_ip": "127.0.0.1", "new_connections": 500}, "default"),
         ({"client_ip": "127.0.0.1", "same_address": 500, "same_network": 500}, "default"),
         ({"client_ip": "::1", "same_address": 500, "same_network": 500}, "default"),
         ({"client_ip": "127.0.0.1", "all_connections": 1001}, "all_connections"),
@@ -189,9 +209,15 @@ def test_no_limit_on_connections():
     none = replace(
         POLICY,
         terms=Terms(maxperip=0),
-        limits=Limits(connections_per_network=0, connections=0),
+        limits=Limits(connections_per_network=0, connections=0, new_connections_per_address=0),
     )
-    crowd = replace(CLIENT, same_address=10**6, same_network=10**6, all_connections=10**6)
+    crowd = replace(
+        CLIENT,
+        same_address=10**6,
+        same_network=10**6,
+        all_connections=10**6,
+        new_connections=10**6,
+    )
     assert decide(Stage.CONNECT, Facts(crowd), none).accepted
 
 
@@ -215,7 +241,7 @@ def test_submission_is_for_users():
     assert str(decide(Stage.MAIL, facts, POLICY).reply) == "530 5.7.0 authentication required"
     user = Facts(
         replace(strict, auth_user="bob@example.test"),
-        mail=MailFacts("a@b.example", user=UserFacts("bob@example.test")),
+        mail=MailFacts("bob@example.test", user=UserFacts("bob@example.test")),
     )
     assert decide(Stage.MAIL, user, POLICY).accepted
 
@@ -253,6 +279,8 @@ def test_wrong_credentials():
         ({"hops": 50, "header_size": 128 * 1024, "longest_line": 64 * 1024}, "default"),
         ({"hops": 51}, "hops"),
         ({"header_size": 128 * 1024 + 1}, "header_size"),
+        ({"header_lines": 1000}, "default"),
+        ({"header_lines": 1001}, "header_lines"),
         ({"longest_line": 64 * 1024 + 1}, "line_length"),
         ({"bare_line_ends": True}, "line_ends"),
         ({"eight_bit_header": True}, "eight_bit_header"),
@@ -272,3 +300,27 @@ def test_size_of_the_content():
 def test_eight_bit_headers_with_smtputf8():
     facts = replace(content(eight_bit_header=True), mail=MailFacts("", smtputf8=True))
     assert decide(Stage.CONTENT, facts, POLICY).accepted
+
+
+@pytest.mark.parametrize(
+    ("state", "accepted", "logged"),
+    [(RuleState.ENFORCE, False, []), (RuleState.LOG, True, [550]), (RuleState.OFF, True, [])],
+)
+def test_an_optional_rule_is_off_only_logs_or_decides(state, accepted, logged):
+    chosen = replace(
+        POLICY, bad_senders=frozenset({"a@b.example"}), rule_states={"bad_sender": state}
+    )
+    decision = decide(Stage.MAIL, Facts(CLIENT, mail=MailFacts("a@b.example")), chosen)
+    assert decision.accepted is accepted
+    assert [step.reply.code for step in decision.logged if step.reply] == logged
+    assert "bad_sender" in [step.rule for step in decision.steps]
+
+
+def test_a_rule_that_is_not_optional_cannot_be_switched_off():
+    off = {rule.__name__: RuleState.OFF for rules in RULES.values() for rule in rules}
+    careless = replace(POLICY, rule_states=off)
+    assert decide(Stage.RCPT, rcpt(Standing.FOREIGN), careless).rule == "denied"
+    assert decide(Stage.RCPT, rcpt(Standing.UNKNOWN), careless).rule == "unknown_here"
+    submission = replace(CLIENT, listener="submission", auth_required=True)
+    mail = Facts(submission, mail=MailFacts("a@b.example"))
+    assert decide(Stage.MAIL, mail, careless).rule == "authentication_required"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mta.policy.facts import DomainKind, Resolution, Standing
-from mta.policy.recipients import MAX_TARGETS, canonical, expand, resolve
+from mta.policy.recipients import MAX_TARGETS, expand, resolve
 from mta.protocol.envelope import Recipient
 
 
@@ -16,16 +16,21 @@ class Book:
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mailboxes: dict[str, bool] = field(default_factory=dict)
     postmaster: str = "postmaster@mail.example"
+    quotas: dict[str, int] = field(default_factory=dict)
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         kinds = {"d.example": DomainKind.HOSTED, "mail.example": DomainKind.HOSTED}
-        return {**kinds, "backup.example": DomainKind.BACKUP}.get(domain)
+        others = {"backup.example": DomainKind.BACKUP, "other-name.example": DomainKind.LOCAL}
+        return {**kinds, **others}.get(domain)
 
     def mailbox(self, address: str) -> bool | None:
         return self.mailboxes.get(address)
 
     def alias(self, name: str) -> tuple[str, ...] | None:
         return self.aliases.get(name)
+
+    def quota(self, address: str) -> int:
+        return self.quotas.get(address, 0)
 
 
 def book(*mailboxes: str, **aliases: str) -> Book:
@@ -71,8 +76,6 @@ def test_a_disabled_mailbox():
 def test_the_local_part_of_a_foreign_address_keeps_its_case():
     assert resolve("Bob@elsewhere.example", book()).targets == ("Bob@elsewhere.example",)
     assert resolve("Bob@d.example", book("bob")).targets == ("bob@d.example",)
-    assert canonical("Bob@d.example", DomainKind.HOSTED) == "bob@d.example"
-    assert canonical("Bob@x.example", None) == "Bob@x.example"
 
 
 def test_nested_lists_name_everybody_once_in_order():
@@ -225,3 +228,30 @@ def test_behind_an_alias_the_sender_of_verp_mail_knows_nobody():
         "bob@d.example": "NEVER",
     }
     assert verp.lists == (alias,)
+
+
+def test_another_name_of_this_host_means_the_hosts_own_domain():
+    lookup = Book(
+        mailboxes={"bob@mail.example": True}, aliases={"sales@mail.example": ("bob@mail.example",)}
+    )
+    assert resolve("Bob@other-name.example", lookup).targets == ("bob@mail.example",)
+    assert resolve("Bob@other-name.example", lookup).standing is Standing.MAILBOX
+    assert resolve("sales@other-name.example", lookup).targets == ("bob@mail.example",)
+    assert resolve("nobody@other-name.example", lookup).standing is Standing.UNKNOWN
+
+
+def test_another_name_of_a_host_that_hosts_nothing_has_nobody():
+    lookup = Book(postmaster="postmaster@elsewhere.example")
+    assert resolve("bob@other-name.example", lookup).standing is Standing.UNKNOWN
+    lookup = Book(postmaster="postmaster@other-name.example")
+    assert resolve("bob@other-name.example", lookup).standing is Standing.UNKNOWN
+
+
+def test_the_quota_counts_where_one_mailbox_gets_it_all():
+    lookup = book("ann", "bob", sales="bob", team="ann bob")
+    lookup.quotas["bob@d.example"] = 1000
+    assert resolve("BOB@d.example", lookup).quota == 1000
+    assert resolve("sales@d.example", lookup).quota == 1000
+    assert resolve("team@d.example", lookup).quota == 0
+    assert resolve("ann@d.example", lookup).quota == 0
+    assert resolve("bob@elsewhere.example", lookup).quota == 0

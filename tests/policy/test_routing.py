@@ -13,6 +13,7 @@ def policy(*routes: RouteFact) -> Policy:
         domains={
             "here.example": DomainKind.HOSTED,
             "backup.example": DomainKind.BACKUP,
+            "other-name.example": DomainKind.LOCAL,
             ".wild.example": DomainKind.BACKUP,
         },
         routes={route.domain: route for route in routes},
@@ -33,6 +34,7 @@ ROUTES = policy(
     ("address", "word"),
     [
         ("a@here.example", ""),
+        ("a@other-name.example", ""),
         ("a@x.example", "relay:relay.example:25"),
         ("a@sub.x.example", "relay:[192.0.2.1]:2525"),
         ("a@deep.x.example", "relay:[192.0.2.1]:2525"),

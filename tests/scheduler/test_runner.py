@@ -6,10 +6,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import DatabaseError
 from django.utils import timezone
 
 from mta.directory import Directory
-from mta.models import Attempt, Domain, Lease, Mailbox, Message, Recipient, Route, Settings, State
+from mta.models import (
+    AddressTrouble,
+    Attempt,
+    Domain,
+    DsnRefuser,
+    Lease,
+    Mailbox,
+    Message,
+    Recipient,
+    Route,
+    Settings,
+    State,
+)
 from mta.protocol.reply import Reply
 from mta.queue import lease
 from mta.scheduler import runner
@@ -332,3 +345,49 @@ def test_a_message_without_content_is_deferred_and_seen():
 
     Shop(Scripted(read)).run()
     assert states() == {"a@x.example": State.QUEUED}
+
+
+@pytest.mark.django_db
+def test_an_address_that_fails_is_remembered_until_it_works_again():
+    make_message("a@x.example", "b@y.example")
+
+    def refuse_one(request, context):
+        for recipient in recipients(request):
+            good = recipient.address == "b@y.example"
+            result, reply = (Result.SENT, OK) if good else (Result.BOUNCED, NO)
+            yield Outcome(recipient.id, result, reply, remote="mx [192.0.2.1]")
+
+    Shop(Scripted(refuse_one)).run()
+    assert list(AddressTrouble.objects.values_list("address", "permanent")) == [
+        ("a@x.example", True)
+    ]
+    make_message("a@x.example")
+    Shop(Scripted()).run()
+    assert not AddressTrouble.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_domain_that_refuses_our_reports_is_remembered():
+    make_message("a@x.example", reverse_path="", source="dsn")
+
+    def refuse_the_null_sender(request, context):
+        for recipient in recipients(request):
+            yield Outcome(recipient.id, Result.BOUNCED, NO, remote="mx", command="MAIL FROM:<>")
+
+    Shop(Scripted(refuse_the_null_sender)).run()
+    assert DsnRefuser.objects.get().domain == "x.example"
+    assert states() == {"a@x.example": State.FAILED}
+
+
+@pytest.mark.django_db
+def test_outcomes_stand_when_nothing_can_be_learnt(monkeypatch):
+    def broken(*arguments):
+        raise DatabaseError("deadlock detected")
+
+    # Closing the connection would end the transaction that this test runs in.
+    monkeypatch.setattr(runner.connection, "close", lambda: None)
+    monkeypatch.setattr(runner.backscatter, "learn", broken)
+    make_message("a@x.example")
+    Shop(Scripted()).run()
+    assert states() == {"a@x.example": State.RELAYED}
+    assert not Lease.objects.exists()
