@@ -1,5 +1,6 @@
-"""The arguments of MAIL, RCPT and HELO, checked; what is wrong with them is a reply."""
+"""The arguments of MAIL, RCPT, BDAT, VRFY and HELO, checked; what is wrong with them is a reply."""
 
+import re
 from dataclasses import dataclass
 
 from mta.ingress import replies
@@ -26,6 +27,17 @@ class Mail:
     parameters: MailParameters
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """BDAT as given: how many octets follow, and whether they are the last."""
+
+    size: int
+    last: bool
+
+
+_BDAT = re.compile(r"([0-9]{1,20})(?: +(LAST))?\Z", re.IGNORECASE | re.ASCII)
+
+
 def parse_mail(argument: str) -> Mail:
     """ "FROM:<path> PARAMETERS". Raises BadArgument."""
     try:
@@ -36,7 +48,8 @@ def parse_mail(argument: str) -> Mail:
         raise BadArgument(_parameter_reply(error)) from error
     except address.AddressError as error:
         raise BadArgument(_address(replies.MAIL_SYNTAX, status.BAD_SENDER_SYNTAX, error)) from error
-    return Mail(MailFacts(reverse_path, given.size, given.smtputf8), given)
+    facts = MailFacts(reverse_path, given.size, given.smtputf8, given.requiretls)
+    return Mail(facts, given)
 
 
 def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool) -> Recipient:
@@ -66,6 +79,36 @@ def parse_hello(argument: str) -> str:
     if not argument or len(argument) > 255 or not argument.isprintable() or " " in argument:
         raise BadArgument(replies.BAD_HELO)
     return argument
+
+
+def parse_bdat(argument: str) -> Chunk:
+    """ "OCTETS [LAST]" (RFC 3030 2). Raises BadArgument."""
+    match = _BDAT.match(argument)
+    if match is None:
+        raise BadArgument(replies.BDAT_SYNTAX)
+    return Chunk(int(match[1]), match[2] is not None)
+
+
+def parse_name(argument: str, hostname: str) -> str:
+    """The address that VRFY or EXPN ask for, with or without brackets; a lone name is ours.
+
+    "SMTPUTF8" may stand behind it, and has to behind a non-ASCII one (RFC 6531 3.7.4.2). Raises
+    BadArgument.
+    """
+    text, _, word = argument.rpartition(" ")
+    smtputf8 = word.upper() == "SMTPUTF8" and bool(text)
+    name = (text if smtputf8 else argument).strip()
+    if name.startswith("<") and name.endswith(">"):
+        name = name[1:-1]
+    try:
+        parsed = address.parse(name, need_domain=False)
+    except address.AddressError as error:
+        raise BadArgument(
+            _address(replies.NAME_SYNTAX, status.BAD_ADDRESS_SYNTAX, error)
+        ) from error
+    if not parsed.isascii() and not smtputf8:
+        raise BadArgument(replies.NEEDS_SMTPUTF8)
+    return parsed if address.split(parsed)[1] else f"{parsed}@{hostname}"
 
 
 def _path(keyword: str, argument: str) -> tuple[str, str]:

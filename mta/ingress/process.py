@@ -13,14 +13,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mta.ingress import tls
+from mta.ingress.doors import Opened, open_door
 from mta.ingress.house import House, Listener
 from mta.ingress.server import Connection
-from mta.ingress.session import Session
-from mta.ingress.vocabulary import VERBS
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 512
 DRAIN_SECONDS = 4.0
 # The loop shares the interpreter with the committer's thread; let it have its turn quickly.
 SWITCH_SECONDS = 0.001
@@ -36,10 +35,7 @@ class Door:
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     """What STARTTLS and implicit TLS use. Raises OSError or ssl.SSLError with a bad file."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    return context
+    return tls.server_context(certificate, key)
 
 
 async def serve(
@@ -55,21 +51,16 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sessions: set[Connection] = set()
-    servers = [await _open(house, door, sessions) for door in doors if _can_open(house, door)]
+    opened_doors = [
+        await open_door(house, door.listener, _socket(door.port), sessions)
+        for door in doors
+        if _can_open(house, door)
+    ]
     log.info("ingress is ready on ports %s", ", ".join(str(door.port) for door in doors))
     closed = opened()
     await stop.wait()
     closed()
-    await _end(house, servers, sessions)
-
-
-async def _open(house: House, door: Door, sessions: set[Connection]) -> asyncio.Server:
-    return await asyncio.get_running_loop().create_server(
-        lambda: Session(house, door.listener, sessions, VERBS),
-        sock=_socket(door.port),
-        backlog=BACKLOG,
-        ssl=house.tls if door.listener.implicit_tls else None,
-    )
+    await _end(house, opened_doors, sessions)
 
 
 def _can_open(house: House, door: Door) -> bool:
@@ -92,11 +83,11 @@ def _socket(port: int) -> socket.socket:
     return sock
 
 
-async def _end(house: House, servers: Sequence[asyncio.Server], sessions: set[Connection]) -> None:
+async def _end(house: House, doors: Sequence[Opened], sessions: set[Connection]) -> None:
     """No new sessions; transactions under way may finish, idle clients hear 421."""
     house.stopping = True
-    for server in servers:
-        server.close()
+    for door in doors:
+        door.close()
     deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
     while sessions and asyncio.get_running_loop().time() < deadline:
         for session in tuple(sessions):

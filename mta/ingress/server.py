@@ -9,47 +9,67 @@ import asyncio
 import logging
 import ssl
 from abc import abstractmethod
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import cast
 
 from aiosmtpd.smtp import SMTP
+from django.db import DatabaseError, InterfaceError
 
-from mta.ingress import replies
-from mta.ingress.connections import plain_address
+from mta.ingress import pace, replies, tls
+from mta.ingress.connections import Counts, plain_address
 from mta.ingress.house import House, Listener
-from mta.ingress.wire import Closed, Data, Wire
-from mta.policy.facts import SessionFacts
+from mta.ingress.pace import Pace
+from mta.ingress.patience import Patience, is_tarpitted
+from mta.ingress.wire import Closed, Collected, Data, Wire
+from mta.policy.facts import Policy, SessionFacts
+from mta.protocol import proxy_header
+from mta.protocol.proxy_header import Announced, BadHeader
 from mta.protocol.reply import Reply
 
 log = logging.getLogger(__name__)
 
 COMMAND_SECONDS = 300
-TLS_SECONDS = 30
 LINGER_SECONDS = 10
-ERRORS_ALLOWED = 20
-# A client with a long list hears 452 for each recipient too many, and may go on with the others.
-DEFERRALS_ALLOWED = 1000
+INTRODUCTION_SECONDS = 5
 
 
 class End(Exception):
     """The session is over; what was said last is flushed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a balancer said of the connection; `client` is None when it speaks for itself."""
+
+    client: Announced | None
+
+
 class Connection(SMTP):
     """One connection: its octets, its timer, its TLS. `facts` is what policy may know of it."""
 
-    def __init__(self, house: House, listener: Listener, open_ones: "set[Connection]") -> None:
-        """`open_ones` holds the open connections of the process; this enters and leaves it."""
+    def __init__(
+        self,
+        house: House,
+        listener: Listener,
+        open_ones: "set[Connection]",
+        introduction: Introduction | None = None,
+    ) -> None:
+        """`open_ones` holds the open connections of the process; this enters and leaves it.
+        `introduction` is what a balancer has said already."""
         super().__init__(None, hostname=house.hostname, timeout=COMMAND_SECONDS)
         self.house = house
-        self.facts = SessionFacts(client_ip="", listener=listener.name)
-        self._listener = listener
+        self.listener = listener
+        self.facts = SessionFacts(
+            client_ip="", listener=listener.name, auth_required=listener.auth_required
+        )
+        self.patience = Patience()
         self._open_ones = open_ones
+        self._introduction = introduction
         self.wire = Wire(self._pause, self._resume)
         self._out: list[bytes] = []
-        self._errors = 0
-        self._deferrals = 0
-        self._reading_data = False
+        self._pause_due = 0.0
+        self._pace = Pace()
         self._deadline = 0.0
 
     @abstractmethod
@@ -65,25 +85,59 @@ class Connection(SMTP):
     def is_idle(self) -> bool:
         """Whether no transaction is open."""
 
+    @abstractmethod
+    def end_transaction(self) -> None:
+        """Forget the transaction, and give back what it held."""
+
     def connection_made(self, connection: asyncio.BaseTransport) -> None:
         peer = connection.get_extra_info("peername")
         client_ip = plain_address(peer[0]) if peer else "127.0.0.1"
-        same_address, same_network, total = self.house.connections.opened(client_ip)
-        self.facts = SessionFacts(
-            client_ip=client_ip,
-            listener=self._listener.name,
-            auth_required=self._listener.auth_required,
-            tls=_describe_tls(connection),
-            same_address=same_address,
-            same_network=same_network,
-            all_connections=total,
+        self._count(client_ip, self.house.connections.opened(client_ip))
+        self.facts = replace(
+            self.facts, tls=tls.describe(connection), certificate=tls.identities(connection)
         )
+        if self._introduction is not None:
+            self._introduced(self._introduction)
         self._open_ones.add(self)
         super().connection_made(connection)
 
+    async def introduce(self, policy: Policy) -> None:
+        """Hear from a balancer who the client is; from anybody else there is nothing to hear.
+
+        Raises Closed when the balancer does not say it in time, or says something else.
+        """
+        access = policy.access_for(self.facts.client_ip)
+        if access is None or not access.proxy or self.listener.implicit_tls:
+            return
+        try:
+            self._introduced(await read_introduction(self.wire.take))
+        except (BadHeader, TimeoutError) as error:
+            log.warning("no PROXY header from %s: %s", self.facts.client_ip, error or "too slow")
+            raise Closed from error
+
+    def _introduced(self, introduction: Introduction) -> None:
+        if introduction.client is None:
+            return
+        balancer = self.facts.client_ip
+        client_ip = plain_address(introduction.client.address)
+        self.house.connections.closed(balancer)
+        self._count(client_ip, self.house.connections.opened(client_ip))
+        self.facts = replace(self.facts, proxy_ip=balancer)
+
+    def _count(self, client_ip: str, counts: Counts) -> None:
+        self.facts = replace(
+            self.facts,
+            client_ip=client_ip,
+            same_address=counts.address,
+            same_network=counts.network,
+            all_connections=counts.total,
+            new_connections=counts.new,
+        )
+
     def data_received(self, data: bytes) -> None:
         self.wire.feed(data)
-        if self._reading_data:
+        if self._pace.is_measured:
+            self._pace.came(len(data))
             self._reset_timeout()
 
     def eof_received(self) -> bool:
@@ -101,13 +155,19 @@ class Connection(SMTP):
         # aiosmtpd makes a new timer for every command; moving the deadline costs next to nothing.
         self._deadline = self.loop.time() + (duration or self._timeout_duration)
         if self._timeout_handle is None:
-            self._timeout_handle = self.loop.call_at(self._deadline, self._check_deadline)
+            self._look_again()
 
-    def _check_deadline(self) -> None:
-        if self.loop.time() >= self._deadline:
+    def _look_again(self) -> None:
+        """Set the one timer of the connection: the deadline, or sooner a look at the pace."""
+        soon = min(self._deadline, self.loop.time() + pace.WINDOW_SECONDS)
+        self._timeout_handle = self.loop.call_at(soon, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        now = self.loop.time()
+        if now >= self._deadline or self._pace.is_too_slow(now):
             self._timeout_cb()
         else:
-            self._timeout_handle = self.loop.call_at(self._deadline, self._check_deadline)
+            self._look_again()
 
     def _timeout_cb(self) -> None:
         if (pipe := self._pipe) is not None:
@@ -119,7 +179,7 @@ class Connection(SMTP):
     def close_soon(self) -> None:
         """The process ends: an idle client is told so; a transaction may still finish."""
         pipe = self._pipe
-        if self.is_idle and self.wire.is_empty and pipe is not None:
+        if self.is_idle and self.wire.is_empty and not self._out and pipe is not None:
             pipe.write(replies.SHUTTING_DOWN.encode())
             pipe.close()
 
@@ -136,6 +196,8 @@ class Connection(SMTP):
                 if not self.wire.has_line:
                     await self.flush()
                 await self.converse()
+                if self._pause_due:
+                    await self._sit_out()
         except (Closed, ConnectionError):
             pass
         except End:
@@ -146,44 +208,81 @@ class Connection(SMTP):
             self._out.append(replies.LOCAL_TROUBLE.encode())
             await self._flush_quietly()
         finally:
+            self.end_transaction()
             if self.transport is not None:
                 self.transport.close()
 
     async def read_data(self, limit: int) -> Data:
         """The message after 354, of at most `limit` octets; each packet sets the timer anew."""
-        self._reading_data = True
+        self._begin_content()
         try:
             return await self.wire.data(limit, self.house.budget)
         finally:
-            self._reading_data = False
+            self._pace.end()
+
+    async def read_chunk(self, size: int, collected: Collected) -> None:
+        """The octets behind a BDAT, under the same clock."""
+        if self.wire.buffered < size:
+            # Before it sends them, the client may wait for what was said to earlier commands.
+            await self.flush()
+        self._begin_content()
+        try:
+            await self.wire.chunk(size, collected)
+        finally:
+            self._pace.end()
+
+    def _begin_content(self) -> None:
+        self._pace.begin(self.loop.time(), self.house.gate.policy.limits.data_rate)
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Go on under TLS; what came in clear before is forgotten (RFC 3207 4.2)."""
         self.wire.discard()
         try:
-            await self._writer.start_tls(context, ssl_handshake_timeout=TLS_SECONDS)
+            await self._writer.start_tls(context, ssl_handshake_timeout=tls.HANDSHAKE_SECONDS)
         except (ssl.SSLError, OSError, TimeoutError) as error:
             log.info("TLS handshake with %s failed: %s", self.facts.client_ip, error)
             raise Closed from error
         self.transport = self._writer.transport
         self.facts = replace(
-            self.facts, helo="", auth_user="", esmtp=True, tls=_describe_tls(self.transport)
+            self.facts,
+            helo="",
+            auth_user="",
+            esmtp=True,
+            tls=tls.describe(self.transport),
+            certificate=tls.identities(self.transport),
         )
 
     def say(self, reply: Reply) -> None:
         """Answer; the octets leave when the client waits for them."""
         self._out.append(reply.encode())
 
+    def say_encoded(self, octets: bytes) -> None:
+        """Answer by more than one reply, or by one within another."""
+        self._out.append(octets)
+
     def complain(self, reply: Reply) -> None:
-        """Answer an error; too many of them end the session (RFC 5321 7.8)."""
+        """Answer an error; too many of them end the session (RFC 5321 7.8). Raises End."""
+        self.patience.wrong(reply)
+        self._turn_down(reply)
+
+    def refuse_recipient(self, reply: Reply) -> None:
+        """The same for a recipient, of whom a client may have many. Raises End."""
+        self.patience.refused_recipient(reply)
+        self._turn_down(reply)
+
+    def _turn_down(self, reply: Reply) -> None:
         self.say(reply)
-        if reply.is_transient:
-            self._deferrals += 1
-        else:
-            self._errors += 1
-        if self._errors > ERRORS_ALLOWED or self._deferrals > DEFERRALS_ALLOWED:
+        policy = self.house.gate.policy
+        if self.patience.is_over(policy.limits):
             self.say(replies.TOO_MANY_ERRORS)
             raise End
+        if reply.is_permanent and is_tarpitted(self.facts, policy):
+            self._pause_due = self.patience.next_pause()
+
+    async def _sit_out(self) -> None:
+        """The tarpit: what was said waits, and so does what the client has sent meanwhile."""
+        seconds, self._pause_due = self._pause_due, 0.0
+        await asyncio.sleep(seconds)
 
     async def flush(self) -> None:
         """Send what has been said."""
@@ -208,9 +307,22 @@ class Connection(SMTP):
             pipe.resume_reading()
 
 
-def _describe_tls(connection: Any) -> str:
-    tls = connection.get_extra_info("ssl_object")
-    if tls is None:
-        return ""
-    cipher = tls.cipher()
-    return f"{tls.version()} {cipher[0]}" if cipher else str(tls.version())
+async def read_introduction(take: Callable[[int], Awaitable[bytes]]) -> Introduction:
+    """A balancer's PROXY header; `take` gives exactly so many octets.
+
+    Raises BadHeader, TimeoutError, or Closed.
+    """
+    header = b""
+    async with asyncio.timeout(INTRODUCTION_SECONDS):
+        while count := proxy_header.missing(header):
+            header += await take(count)
+    return Introduction(proxy_header.parse(header))
+
+
+async def policy_now(house: House) -> Policy:
+    """The policy in force; with the database away the last one seen, since MAIL will tell."""
+    try:
+        return await house.gate.current()
+    except (DatabaseError, InterfaceError) as error:
+        log.error("the directory does not answer: %s", error)
+        return house.gate.policy

@@ -1,11 +1,12 @@
 """Step 1: one session, command by command (RFC 5321 4.1).
 
 The session reads commands, keeps what they said, and puts decisions on record. The verbs
-themselves are in `session_verbs`, `auth_verb` and `mail_verbs`; `vocabulary` is their table.
+themselves are in the modules that end in `verb` or `verbs`; `vocabulary` is their table.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -17,9 +18,9 @@ from mta.ingress.arguments import BadArgument
 from mta.ingress.house import House, Listener
 from mta.ingress.inquiry import Examiner
 from mta.ingress.reception import Reception
-from mta.ingress.server import Connection, End
+from mta.ingress.server import Connection, End, Introduction, policy_now
 from mta.ingress.transaction import Record, Transaction
-from mta.ingress.wire import BareLineEnd, LineTooLong
+from mta.ingress.wire import BareLineEnd, Collected, LineTooLong
 from mta.policy.decision import Decision
 from mta.policy.facts import Policy
 from mta.protocol.reply import Reply
@@ -40,11 +41,14 @@ class Session(Connection):
         listener: Listener,
         open_ones: set[Connection],
         verbs: "Mapping[bytes, Verb]",
+        introduction: Introduction | None = None,
     ) -> None:
-        super().__init__(house, listener, open_ones)
+        super().__init__(house, listener, open_ones, introduction)
         self._verbs = verbs
         self.reception = Reception(house, Examiner(house.inquiry))
         self.transaction: Transaction | None = None
+        # What BDAT has brought of its content; None before the first.
+        self.chunks: Collected | None = None
         self.history: list[Record] = []
         self.auth_failures = 0
 
@@ -53,7 +57,9 @@ class Session(Connection):
         return self.transaction is None
 
     async def greet(self) -> None:
-        decision, _ = await self.reception.connect(self.facts, await self.policy_now())
+        policy = await self.policy_now()
+        await self.introduce(policy)
+        decision, _ = await self.reception.connect(self.facts, policy)
         if not decision.accepted:
             self.refused(decision, "")
             self.say(decision.reply)
@@ -92,15 +98,14 @@ class Session(Connection):
     # --- what the verbs use -----------------------------------------------------------------------
 
     def end_transaction(self) -> None:
+        if self.chunks is not None:
+            self.chunks.drop()
+            self.chunks = None
         self.transaction = None
 
     async def policy_now(self) -> Policy:
         """The policy in force; with the database away the last one seen, since MAIL will tell."""
-        try:
-            return await self.house.gate.current()
-        except (DatabaseError, InterfaceError) as error:
-            log.error("the directory does not answer: %s", error)
-            return self.house.gate.policy
+        return await policy_now(self.house)
 
     # --- the record -------------------------------------------------------------------------------
 
@@ -109,12 +114,18 @@ class Session(Connection):
         self.logged(decision, subject)
         self.history = [*self.history, transaction.decision_record(decision, subject, now())]
 
-    def refused(self, decision: Decision, recipient: str, reverse_path: str | None = None) -> None:
-        """Put a refusal on record; `reverse_path` is None before MAIL."""
+    def refused(
+        self,
+        decision: Decision,
+        recipient: str,
+        reverse_path: str | None = None,
+        message_id: int | None = None,
+    ) -> None:
+        """Put a refusal on record; `reverse_path` is None before MAIL, `message_id` is that of a
+        message that others took."""
         self.logged(decision, recipient, reverse_path)
-        self.house.committer.refused(
-            transaction.refusal_record(decision, self.facts, reverse_path, recipient, now())
-        )
+        record = transaction.refusal_record(decision, self.facts, reverse_path, recipient, now())
+        self.house.committer.refused(replace(record, message_id=message_id))
         maillog.refused(
             client_ip=self.facts.client_ip,
             helo=self.facts.helo,

@@ -1,12 +1,12 @@
-"""Step 1: the verbs around a transaction: HELO, EHLO, STARTTLS, RSET, NOOP, QUIT, VRFY, HELP."""
+"""Step 1: the verbs around a transaction: HELO, EHLO, STARTTLS, RSET, NOOP, QUIT, HELP."""
 
 from dataclasses import replace
 
-from mta.ingress import arguments, auth, replies
+from mta.ingress import arguments, auth_verb, replies, tls
 from mta.ingress.server import End
 from mta.ingress.session import Session
-from mta.policy import limits, sender
-from mta.policy.facts import Facts
+from mta.policy import limits
+from mta.policy.facts import Facts, MailFacts, Policy
 from mta.protocol.reply import Reply
 
 
@@ -17,7 +17,8 @@ async def helo(session: Session, argument: str) -> None:
 
 async def ehlo(session: Session, argument: str) -> None:
     if await _hello(session, argument, esmtp=True):
-        session.say(Reply(250, "", "\n".join([session.house.hostname, *_extensions(session)])))
+        lines = [session.house.hostname, *await _extensions(session)]
+        session.say(Reply(250, "", "\n".join(lines)))
 
 
 async def starttls(session: Session, argument: str) -> None:
@@ -30,7 +31,7 @@ async def starttls(session: Session, argument: str) -> None:
         return session.complain(replies.TLS_UNAVAILABLE)
     session.say(replies.TLS_READY)
     await session.flush()
-    await session.start_tls(session.house.tls)
+    await session.start_tls(tls.for_listener(session.house.tls, session.listener))
     session.end_transaction()
     session.history = session.history[:1]
     return None
@@ -52,10 +53,6 @@ async def quit_(session: Session, argument: str) -> None:
         return session.complain(replies.NO_ARGUMENT_ALLOWED)
     session.say(replies.BYE)
     raise End
-
-
-async def vrfy(session: Session, argument: str) -> None:
-    session.say(replies.CANNOT_VERIFY)
 
 
 async def help_(session: Session, argument: str) -> None:
@@ -81,13 +78,25 @@ async def _hello(session: Session, argument: str, *, esmtp: bool) -> bool:
     return decision.accepted
 
 
-def _extensions(session: Session) -> list[str]:
+async def _extensions(session: Session) -> list[str]:
     policy = session.house.gate.policy
-    facts = Facts(session=session.facts)
-    lines = ["PIPELINING", f"SIZE {limits.size_limit(facts, policy)}", "8BITMIME", "SMTPUTF8"]
-    lines += ["ENHANCEDSTATUSCODES", "DSN"]
-    if not session.facts.tls and session.house.tls is not None:
+    size = await _size_limit(session, policy)
+    lines = ["PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"]
+    lines += ["CHUNKING", "PRDR", "XVERP=Courier", "XEXDATA"]
+    if session.facts.tls:
+        # Only where the promise has been kept so far (RFC 8689 2).
+        lines.append("REQUIRETLS")
+    elif session.house.tls is not None:
         lines.append("STARTTLS")
-    if sender.may_authenticate(facts, policy):
-        lines.append(f"AUTH {' '.join(auth.MECHANISMS)}")
+    if mechanisms := auth_verb.offered(session, policy):
+        lines.append(f"AUTH {' '.join(mechanisms)}")
     return lines
+
+
+async def _size_limit(session: Session, policy: Policy) -> int:
+    """That of the user once there is one, else that of the network and listener."""
+    facts = Facts(session=session.facts)
+    if session.facts.auth_user:
+        user = await session.house.gate.user(session.facts.auth_user)
+        facts = replace(facts, mail=MailFacts("", user=user))
+    return limits.size_limit(facts, policy)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mta.ingress import auth_verb, mail_verbs, session_verbs
+from mta.ingress import address_verbs, auth_verb, bdat_verb, mail_verbs, session_verbs
 from mta.ingress.session import Verb
 
 VERBS: Mapping[bytes, Verb] = {
@@ -13,12 +13,13 @@ VERBS: Mapping[bytes, Verb] = {
     b"MAIL": mail_verbs.mail,
     b"RCPT": mail_verbs.rcpt,
     b"DATA": mail_verbs.data,
+    b"BDAT": bdat_verb.bdat,
     b"RSET": session_verbs.rset,
     b"NOOP": session_verbs.noop,
     b"QUIT": session_verbs.quit_,
-    b"VRFY": session_verbs.vrfy,
+    b"VRFY": address_verbs.vrfy,
+    b"EXPN": address_verbs.expn,
     b"HELP": session_verbs.help_,
-    b"EXPN": session_verbs.not_implemented,
     b"ETRN": session_verbs.not_implemented,
     b"TURN": session_verbs.not_implemented,
 }

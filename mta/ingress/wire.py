@@ -1,8 +1,8 @@
-"""Reading from a client: command lines and the DATA loop, both bounded.
+"""Reading from a client: command lines, the DATA loop and the chunks of BDAT, all bounded.
 
-Only CRLF ends a line and only CRLF.CRLF ends a message, wherever the packets are cut. What is
-too long is thrown away as it comes, but read to its true end, so that the tail of a refused
-message is never taken for commands.
+Only CRLF ends a line and only CRLF.CRLF ends the message of DATA, wherever the packets are cut.
+What is too long is thrown away as it comes, but read to its true end, so that the tail of a
+refused message is never taken for commands.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A message as read: dot-unstuffed, CRLF at the end of the last line.
+    """A message as read: dot-unstuffed if it came by DATA, CRLF at the end of the last line.
 
     `content` is None when it was thrown away: `too_big`, or else for want of memory. `size` is
     what the client sent, in octets. `reserved` is what must be given back to the budget.
@@ -96,6 +96,11 @@ class Wire:
     def is_empty(self) -> bool:
         return not self._buffer
 
+    @property
+    def buffered(self) -> int:
+        """Octets that have come and were not read."""
+        return len(self._buffer)
+
     async def line(self, limit: int) -> bytes:
         """The next command without its CRLF, of at most `limit` octets.
 
@@ -121,8 +126,8 @@ class Wire:
 
     async def data(self, limit: int, budget: Budget) -> Data:
         """The message up to the lone dot (RFC 5321 4.1.1.4, 4.5.2). Raises Closed."""
-        collected = _Collected(limit, budget)
-        # The line before the first one ended in CRLF: that of DATA itself.
+        # The line before the first one ended in CRLF: that of DATA itself. It does not count.
+        collected = Collected(limit + 2, budget)
         tail = bytearray(b"\r\n")
         try:
             while True:
@@ -133,7 +138,7 @@ class Wire:
                 if end >= 0:
                     collected.add(tail[: end + 2])
                     self._buffer[:0] = tail[end + len(_END) :]
-                    return collected.finish()
+                    return collected.dotted()
                 # Keep what may be the beginning of the end.
                 keep = len(_END) - 1
                 collected.add(tail[:-keep])
@@ -142,6 +147,29 @@ class Wire:
         except BaseException:
             collected.drop()
             raise
+
+    async def chunk(self, size: int, collected: "Collected") -> None:
+        """The octets of one BDAT (RFC 3030 2), added to `collected`. Raises Closed.
+
+        Every one of them is read, even if `collected` has no room any more.
+        """
+        while size:
+            while not self._buffer:
+                await self._more()
+            part = self._buffer[:size]
+            del self._buffer[:size]
+            self._relax()
+            size -= len(part)
+            collected.add(part)
+
+    async def take(self, count: int) -> bytes:
+        """Exactly so many octets. Raises Closed."""
+        while len(self._buffer) < count:
+            await self._more()
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        self._relax()
+        return taken
 
     async def _more(self) -> None:
         if self._eof:
@@ -163,7 +191,7 @@ class Wire:
             self._resume()
 
 
-class _Collected:
+class Collected:
     """The content so far, within the limit and the budget; beyond either only its size."""
 
     def __init__(self, limit: int, budget: Budget) -> None:
@@ -175,12 +203,16 @@ class _Collected:
         self._too_big = False
         self._no_memory = False
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was too much, so that there is no content any more."""
+        return self._too_big or self._no_memory
+
     def add(self, data: bytearray) -> None:
         self._size += len(data)
         if self._too_big or self._no_memory:
             return
-        # The CRLF that stands for the line before the first does not count.
-        if self._size - 2 > self._limit:
+        if self._size > self._limit:
             self._too_big = True
         elif not self._budget.take(len(data)):
             self._no_memory = True
@@ -190,13 +222,22 @@ class _Collected:
             return
         self.drop()
 
-    def finish(self) -> Data:
+    def dotted(self) -> Data:
+        """What came by DATA, the CRLF before its first line included."""
         size = self._size - 2
-        if self._too_big or self._no_memory:
+        if self.is_lost:
             return Data(None, size, too_big=self._too_big)
         # Every line that begins with a dot was given one more (RFC 5321 4.5.2).
         content = bytes(self._content.replace(b"\r\n.", b"\r\n")[2:])
         return Data(content, size, reserved=self._reserved)
+
+    def chunked(self) -> Data:
+        """What came by BDAT: no dots were added, and the last line may lack its end."""
+        if self.is_lost:
+            return Data(None, self._size, too_big=self._too_big)
+        if self._content and not self._content.endswith(b"\r\n"):
+            self._content += b"\r\n"
+        return Data(bytes(self._content), self._size, reserved=self._reserved)
 
     def drop(self) -> None:
         self._budget.give_back(self._reserved)

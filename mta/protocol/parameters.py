@@ -1,4 +1,8 @@
-"""ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2, RFC 1870, RFC 6152, RFC 6531, RFC 3461)."""
+"""ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2, RFC 1870, RFC 6152, RFC 6531, RFC 3461).
+
+VERP and EXDATA are Courier's (draft-varshavchik-verp-smtpext, draft-varshavchik-exdata-smtpext),
+PRDR is draft-hall-prdr, REQUIRETLS is RFC 8689.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,6 +10,8 @@ from dataclasses import dataclass
 from mta.protocol import xtext
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
+_FLAGS = {"SMTPUTF8", "VERP", "REQUIRETLS", "EXDATA", "PRDR"}
+_MAIL_KEYWORDS = {"SIZE", "BODY", "RET", "ENVID", "AUTH"} | _FLAGS
 _NOTIFY = {"SUCCESS", "FAILURE", "DELAY"}
 _MAX_SIZE_DIGITS = 20
 
@@ -20,7 +26,11 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MailParameters:
-    """Parameters of MAIL; `size` in octets, 0 when not given; `ret` "FULL", "HDRS" or ""."""
+    """Parameters of MAIL; `size` in octets, 0 when not given; `ret` "FULL", "HDRS" or "".
+
+    `exdata` and `prdr` say how the client understands a verdict for each recipient after DATA;
+    at most one of them is set.
+    """
 
     size: int = 0
     body: str = ""
@@ -28,6 +38,10 @@ class MailParameters:
     ret: str = ""
     envid: str = ""
     auth: str = ""
+    verp: bool = False
+    requiretls: bool = False
+    exdata: bool = False
+    prdr: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +55,9 @@ class RcptParameters:
 def parse_mail(text: str) -> MailParameters:
     """The parameters after MAIL FROM:<...>. Raises ParameterError."""
     given = _split(text)
-    known = {"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"}
-    _refuse_unknown(given, known)
+    _refuse_unknown(given, _MAIL_KEYWORDS)
+    if "EXDATA" in given and "PRDR" in given:
+        raise ParameterError("EXDATA and PRDR exclude each other")
     return MailParameters(
         size=_size(given["SIZE"]) if "SIZE" in given else 0,
         body=_choice("BODY", given.get("BODY"), {"7BIT", "8BITMIME"}) if "BODY" in given else "",
@@ -50,6 +65,10 @@ def parse_mail(text: str) -> MailParameters:
         ret=_choice("RET", given.get("RET"), {"FULL", "HDRS"}) if "RET" in given else "",
         envid=_xtext("ENVID", given.get("ENVID"), 100) if "ENVID" in given else "",
         auth=_xtext("AUTH", given.get("AUTH"), 500) if "AUTH" in given else "",
+        verp=_flag("VERP", given),
+        requiretls=_flag("REQUIRETLS", given),
+        exdata=_flag("EXDATA", given),
+        prdr=_flag("PRDR", given),
     )
 
 

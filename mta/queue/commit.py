@@ -14,15 +14,17 @@ from typing import Any
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from mta.models import Message, State
-from mta.protocol.envelope import Envelope
+from mta.protocol.envelope import Envelope, Recipient
+from mta.protocol.reply import Reply
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
 
 
 @dataclass(frozen=True, slots=True)
 class RoutedRecipient:
-    """A recipient with its transport and next hop; `state` is queued, or expanded for a list
-    that was replaced by its members. `warn_at` is None when no delay is ever reported."""
+    """A recipient with its transport and next hop; `state` is queued, expanded for a list that
+    was replaced by its members, or failed for one who refused what others took. `warn_at` is None
+    when no delay is ever reported."""
 
     address: str
     transport: str
@@ -35,6 +37,24 @@ class RoutedRecipient:
     state: State = State.QUEUED
     last_reply: str = ""
     report: str = ""
+
+
+def failed_recipient(recipient: Recipient, reply: Reply, at: datetime) -> RoutedRecipient:
+    """One who refused the message while others took it, and whose client could not be told so:
+    the sender gets a report, unless NOTIFY says otherwise (RFC 3461 4.1)."""
+    wanted = not recipient.notify or "FAILURE" in recipient.notify.split(",")
+    return RoutedRecipient(
+        address=recipient.address,
+        transport="",
+        nexthop="",
+        next_attempt=at,
+        expires_at=at,
+        notify=recipient.notify,
+        original_recipient=recipient.original_recipient,
+        state=State.FAILED,
+        last_reply=str(reply),
+        report="failed" if wanted else "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

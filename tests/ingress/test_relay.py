@@ -1,10 +1,9 @@
 """The closed relay: no way of spelling a foreign address gets mail out without a grant."""
 
-import itertools
-
 import pytest
 
 from mta.models import AccessRule, Message, Recipient, Refusal
+from mta.policy.decision import RULES, Stage
 from tests.ingress.conftest import PASSWORD
 from tests.support.waiting import eventually
 
@@ -67,17 +66,16 @@ TRICKS = [
     "<postmaster@elsewhere.example>",
 ]
 
-# A session ends after 20 errors.
-BATCHES = [TRICKS[start : start + 15] for start in range(0, len(TRICKS), 15)]
 SENDERS = ["<alice@example.org>", "<bob@example.test>", "<>", "<postmaster@mail.example.test>"]
 
 
-def test_no_trick_relays(ingress):
+def test_no_trick_relays(ingress, change):
+    change(maxerrors=1000, maxunknown=1000)
     relayed = []
-    for sender, tricks in itertools.product(SENDERS, BATCHES):
+    for sender in SENDERS:
         with ingress.connect() as client:
             assert client.command(f"MAIL FROM:{sender}").startswith("250")
-            for trick in tricks:
+            for trick in TRICKS:
                 reply = client.command(f"RCPT TO:{trick}")
                 if not reply.startswith("5"):
                     relayed.append((sender, trick, reply))
@@ -93,7 +91,7 @@ def test_who_may_relay(ingress):
         client.starttls()
         client.command("EHLO client.example.org")
         assert client.login("bob@example.test", PASSWORD).startswith("235")
-        assert client.mail(FOREIGN).startswith("250")
+        assert client.mail(FOREIGN, sender="bob@example.test").startswith("250")
 
     AccessRule.objects.create(prefix="127.0.0.0/8", relay=True)
     with ingress.connect() as client:
@@ -144,16 +142,7 @@ def test_a_refusal_is_on_record_with_its_rule_and_trace(ingress):
     assert (refusal.stage, refusal.rule, refusal.code) == ("rcpt", "denied", 550)
     assert (refusal.reverse_path, refusal.recipient) == ("alice@example.org", FOREIGN)
     assert (refusal.client_ip, refusal.helo) == ("127.0.0.1", "client.example.org")
-    assert [step["rule"] for step in refusal.trace] == [
-        "too_many_recipients",
-        "mailbox",
-        "alias",
-        "backup_domain",
-        "unknown_here",
-        "authenticated_user",
-        "granted_network",
-        "denied",
-    ]
+    assert [step["rule"] for step in refusal.trace] == [rule.__name__ for rule in RULES[Stage.RCPT]]
     assert [step["rule"] for step in refusal.trace if step["matched"]] == ["denied"]
 
 

@@ -10,6 +10,7 @@ from mta.ingress.wire import (
     BareLineEnd,
     Budget,
     Closed,
+    Collected,
     Data,
     LineTooLong,
     Wire,
@@ -132,6 +133,53 @@ def test_a_malformed_ending_ends_nothing(ending):
         data = read_data([sent[:cut], sent[cut:]], pipe=pipe)
         assert data.content is not None and data.content.endswith(smuggled + b"\r\n")
         assert pipe.wire.is_empty
+
+
+CHUNKED = b"Subject: x\r\n\r\n.\r\n..dot"
+
+
+@pytest.mark.parametrize("cut", range(len(CHUNKED) + 1))
+def test_a_chunk_cut_in_two_anywhere_is_the_same_chunk(cut):
+    pipe = Pipe()
+    collected = Collected(LIMIT, pipe.budget)
+
+    async def run() -> bytes:
+        packets = [CHUNKED[:cut], CHUNKED[cut:] + b"NOOP\r\n"]
+        feeding = asyncio.ensure_future(pipe.feed(packets))
+        await pipe.wire.chunk(len(CHUNKED), collected)
+        await feeding
+        return await pipe.wire.line(100)
+
+    assert asyncio.run(run()) == b"NOOP"
+    data = collected.chunked()
+    assert (data.content, data.size) == (CHUNKED + b"\r\n", len(CHUNKED))
+    assert data.reserved == pipe.budget.used == len(CHUNKED)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])
+def test_the_size_limit_counts_the_octets_of_all_chunks(size, fits):
+    pipe = Pipe()
+    collected = Collected(100, pipe.budget)
+
+    async def run() -> None:
+        pipe.wire.feed(b"x" * size + b"NOOP\r\n")
+        await pipe.wire.chunk(size // 2, collected)
+        await pipe.wire.chunk(size - size // 2, collected)
+        assert await pipe.wire.line(100) == b"NOOP"
+
+    asyncio.run(run())
+    data = collected.chunked()
+    assert (data.size, data.too_big, data.content is not None) == (size, not fits, fits)
+    assert pipe.budget.used == data.reserved
+
+
+def test_not_one_octet_too_many_is_taken():
+    pipe = Pipe()
+    pipe.wire.feed(b"abcdef")
+    assert asyncio.run(pipe.wire.take(4)) == b"abcd"
+    pipe.wire.feed_eof()
+    with pytest.raises(Closed):
+        asyncio.run(pipe.wire.take(3))
 
 
 def test_a_client_that_hangs_up_has_sent_no_message():

@@ -6,23 +6,26 @@ the test's database. Dialogs may be kept as data in tests/data/dialogs (`play`).
 
 import asyncio
 import base64
+import json
 import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import uvloop
 from django.db import connection
 
-from mta import runtime
+from mta import models, runtime
+from mta.ingress.doors import open_door
 from mta.ingress.house import House, Listener
 from mta.ingress.server import Connection
-from mta.ingress.session import Session
-from mta.ingress.vocabulary import VERBS
+from mta.models import AccessRule, Mailbox, Settings
+
+Value = TypeVar("Value")
 
 SECONDS = 30.0
 LISTENERS = (
@@ -35,13 +38,23 @@ LISTENERS = (
 class Ingress:
     """A running ingress; `connect()` opens a session. `house` is what its sessions share."""
 
-    def __init__(self, house: House, ports: dict[str, int]) -> None:
+    def __init__(
+        self, house: House, ports: dict[str, int], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.house = house
         self._ports = ports
+        self._loop = loop
+
+    def port(self, listener: str) -> int:
+        return self._ports[listener]
+
+    def run(self, act: Coroutine[Any, Any, Value]) -> Value:
+        """Carry it out in the loop of the ingress."""
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result()
 
     def connect(self, listener: str = "smtp", *, greet: bool = True) -> "Client":
         """A session that has read the banner and, with `greet`, said EHLO."""
-        client = Client(socket.create_connection(("127.0.0.1", self._ports[listener]), SECONDS))
+        client = Client(socket.create_connection(("127.0.0.1", self.port(listener)), SECONDS))
         if listener == "smtps":
             client.wrap()
         if greet:
@@ -64,7 +77,7 @@ def running_ingress(tls: ssl.SSLContext | None = None) -> Iterator[Ingress]:
     thread.start()
     assert ready.wait(SECONDS)
     try:
-        yield Ingress(house, ports)
+        yield Ingress(house, ports, loop)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(SECONDS)
@@ -114,14 +127,10 @@ async def _serve(
     for listener in LISTENERS:
         if listener.implicit_tls and house.tls is None:
             continue
-        server = await asyncio.get_running_loop().create_server(
-            partial(Session, house, listener, sessions, VERBS),
-            "127.0.0.1",
-            0,
-            ssl=house.tls if listener.implicit_tls else None,
-        )
-        servers.append(server)
-        ports[listener.name] = server.sockets[0].getsockname()[1]
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.setblocking(False)
+        ports[listener.name] = sock.getsockname()[1]
+        servers.append(await open_door(house, listener, sock, sessions))
     ready.set()
     await stop.wait()
     for server in servers:
@@ -244,6 +253,7 @@ def play(script: Path, ingress: Ingress) -> None:
     """Act a dialog. Lines of a script:
 
     ``# ...``      a remark;
+    ``GIVEN x``    what an administrator has set up, see `_given`;
     ``OPEN name``  connect to a listener (without it, to smtp);
     ``C: text``    the client's line; lines in a row go in one packet;
     ``S: 250...``  the next reply must be this; ``...`` is anything, `` | `` a line break;
@@ -255,8 +265,13 @@ def play(script: Path, ingress: Ingress) -> None:
     for number, line in enumerate(script.read_text().splitlines(), 1):
         kind, _, text = line.partition(" ")
         where = f"{script.name}:{number}"
+        if kind in ("", "#"):
+            continue
         if kind == "OPEN":
             client = ingress.connect(text, greet=False)
+            continue
+        if kind == "GIVEN":
+            _given(text)
             continue
         client = client or ingress.connect(greet=False)
         if kind == "C:":
@@ -272,10 +287,30 @@ def play(script: Path, ingress: Ingress) -> None:
         elif kind == "BYE":
             assert client.at_end(), f"{where}: the connection is still open"
         else:
-            assert not kind or kind == "#", f"{where}: what is {kind}?"
+            raise AssertionError(f"{where}: what is {kind}?")
     assert not packet, f"{script.name} ends with something said and no answer awaited"
     if client is not None:
         client.close()
+
+
+def _given(text: str) -> None:
+    """``settings NAME=VALUE ...``, or ``access PREFIX``, ``mailbox LOCAL-PART`` or
+    ``listener NAME`` with such pairs behind; the values are JSON."""
+    what, *words = text.split()
+    values = {
+        name: json.loads(value)
+        for name, equals, value in (word.partition("=") for word in words)
+        if equals
+    }
+    if what == "settings":
+        Settings.objects.update(**values)
+    elif what == "access":
+        AccessRule.objects.update_or_create(prefix=words[0], defaults=values)
+    elif what == "mailbox":
+        Mailbox.objects.filter(local_part=words[0]).update(**values)
+    else:
+        assert what == "listener", f"what is given by {what}?"
+        models.Listener.objects.update_or_create(name=words[0], defaults=values)
 
 
 def _expect(client: Client, pattern: str, where: str) -> None:
