@@ -212,7 +212,8 @@ class _Walk:
         self._passed(judgement.decision, f"{data.size} octets")
         if judgement.content is None:
             raise _Refused
-        division = divide(opened, judgement.verdicts)
+        terms = self._policy.terms_for(self._session.client_ip, self._session.listener)
+        division = divide(opened, judgement.verdicts, unasked=terms.exdata)
         for recipient, verdict in division.judged:
             self._note(verdict, recipient.address)
         if not division.is_taken:

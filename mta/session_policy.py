@@ -33,6 +33,7 @@ _TERMS = (
     "spf",
     "dnslists",
     "tarpit",
+    "exdata",
     "sizelimit",
     "maxperip",
 )

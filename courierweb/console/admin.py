@@ -168,6 +168,7 @@ class AccessRuleAdmin(PolicyAdmin):
                     ("spf", "dnslists"),
                     ("tarpit", "mime"),
                     ("sizelimit", "maxperip"),
+                    "exdata",
                 ),
             },
         ),

@@ -21,6 +21,7 @@ SWITCHES = {
     "spf": ("SPF", "ask SPF as the settings say"),
     "dnslists": ("DNS lists", "ask the DNS lists"),
     "tarpit": ("Tarpit", "answer errors slowly"),
+    "exdata": ("Verdicts unasked", "answer 558 after DATA when recipients differ: for Courier"),
 }
 
 

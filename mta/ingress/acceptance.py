@@ -27,7 +27,8 @@ async def accept(session: Session, current: Transaction, received: Data) -> None
     judgement = await session.reception.content(session.facts, current, received)
     if judgement.content is None:
         return _refuse(session, current, judgement.decision)
-    division = divide(current, judgement.verdicts)
+    terms = current.policy.terms_for(session.facts.client_ip, session.facts.listener)
+    division = divide(current, judgement.verdicts, unasked=terms.exdata)
     if not division.is_taken:
         return _nobody_takes_it(session, current, division)
     submission = _submission(session, current, judgement, judgement.content, division)

@@ -82,9 +82,12 @@ class Division:
         return final.encode()
 
 
-def divide(current: Transaction, verdicts: Sequence[Decision]) -> Division:
-    """By the verdicts on each accepted recipient, in their order."""
-    way = _way(current)
+def divide(
+    current: Transaction, verdicts: Sequence[Decision], *, unasked: bool = False
+) -> Division:
+    """By the verdicts on each accepted recipient, in their order. A client that did not ask for
+    them hears them `unasked` when its access rule says so: Courier's own client never asks."""
+    way = _way(current, unasked=unasked)
     recipients = [recipient for recipient, _ in current.accepted]
     judged = list(zip(recipients, verdicts, strict=True))
     unwilling = [each for each in judged if not each[1].accepted]
@@ -101,10 +104,12 @@ def divide(current: Transaction, verdicts: Sequence[Decision]) -> Division:
     return Division(way, judged, kept, unwilling, () if told else failed)
 
 
-def _way(current: Transaction) -> Verdicts:
+def _way(current: Transaction, *, unasked: bool) -> Verdicts:
     if current.parameters.exdata:
         return Verdicts.EXDATA
-    return Verdicts.PRDR if current.parameters.prdr else Verdicts.ONE_FOR_ALL
+    if current.parameters.prdr:
+        return Verdicts.PRDR
+    return Verdicts.EXDATA if unasked else Verdicts.ONE_FOR_ALL
 
 
 def _one_line(recipient: Recipient, verdict: Decision) -> Reply:

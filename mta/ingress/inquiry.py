@@ -1,7 +1,7 @@
 """Gets the answers that policy asks for: from the DNS and the directory, off the event loop.
 
 What was answered a moment ago is not asked again, and sessions that want the same answer at the
-same time share it. A session spends so many seconds on answers and no more; after that it is
+same time share it. A transaction spends so many seconds on answers and no more; after that it is
 told that there is trouble, which every rule takes as "later".
 """
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 THREADS = 16
 ANSWERS_KEPT = 50_000
-SESSION_SECONDS = 10.0
+TRANSACTION_SECONDS = 10.0
 
 Answerer = Callable[[Question], Answer]
 
@@ -86,9 +86,14 @@ class Inquiry:
 class Examiner:
     """Asks policy on behalf of one session."""
 
-    def __init__(self, inquiry: Inquiry, seconds: float = SESSION_SECONDS) -> None:
+    def __init__(self, inquiry: Inquiry, seconds: float = TRANSACTION_SECONDS) -> None:
         self._inquiry = inquiry
+        self._seconds = seconds
         self._left = seconds
+
+    def begin(self) -> None:
+        """A new transaction, with the whole time for its answers before it."""
+        self._left = self._seconds
 
     async def judge(self, stage: Stage, facts: Facts, policy: Policy) -> tuple[Decision, Facts]:
         """The decision, and the facts with every answer that it used."""

@@ -68,6 +68,7 @@ class Reception:
         self, session: SessionFacts, mail: Mail, policy: Policy
     ) -> tuple[Decision, Facts, Transaction]:
         """MAIL. The transaction is that of the session if the decision is to accept."""
+        self._examiner.begin()
         facts = mail.facts
         if session.auth_user:
             user = await self._house.gate.user(session.auth_user)

@@ -52,6 +52,11 @@ class AccessRule(models.Model):
     spf = models.BooleanField(null=True, blank=True, help_text="ask SPF")
     dnslists = models.BooleanField(null=True, blank=True, help_text="ask the DNS lists")
     tarpit = models.BooleanField(null=True, blank=True, help_text="answer errors slowly")
+    exdata = models.BooleanField(
+        null=True,
+        blank=True,
+        help_text="tell each recipient's verdict after DATA (558) unasked: a Courier server",
+    )
     sizelimit = models.BigIntegerField(
         null=True,
         blank=True,

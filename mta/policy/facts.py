@@ -49,6 +49,7 @@ class Terms:
     spf: bool = True
     dnslists: bool = True
     tarpit: bool = True
+    exdata: bool = False
     maxperip: int = 20
     mime: MimeMode = MimeMode.REJECT
 

@@ -145,7 +145,8 @@ class LoopConnection:
         if result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
             return answer.set_result(_rows(result))
         error = error_from_result(result)
-        if isinstance(error, psycopg.OperationalError):
+        # What libpq itself reports, a connection that broke, has no SQLSTATE.
+        if isinstance(error, psycopg.OperationalError) or error.diag.sqlstate is None:
             return self._fail(OperationalError(str(error)))
         return answer.set_exception(DatabaseError(str(error)))
 

@@ -5,7 +5,7 @@ import pytest
 from mta import runtime
 from mta.ingress.division import divide
 from mta.ingress.transaction import Transaction
-from mta.models import Content, Event, Mailbox, Message, Recipient, Refusal, State
+from mta.models import AccessRule, Content, Event, Mailbox, Message, Recipient, Refusal, State
 from mta.policy.decision import Decision, Stage, Verdict
 from mta.policy.facts import MailFacts, Policy, RcptFacts, Resolution, Standing
 from mta.protocol import envelope
@@ -184,3 +184,17 @@ def test_flags_of_mail_reach_the_queue(ingress):
         send(client, "<ann@example.test>")
     flags = list(Message.objects.order_by("id").values_list("verp", "requiretls"))
     assert flags == [(True, True), (False, False)]
+
+
+def test_a_courier_server_is_told_unasked(ingress):
+    """Its client understands 558 but never says EXDATA."""
+    AccessRule.objects.create(prefix="127.0.0.1/32", exdata=True)
+    with ingress.connect() as client:
+        *_, taken, name, refused = client.mail(
+            "ann@example.test", "bob@example.test", content=BIG
+        ).split("\n")
+        assert taken.startswith("558-250 2.0.0 Ok: queued as ")
+        assert name == "558-552-5.3.4 <bob@example.test>:"
+        assert refused == f"558 {REFUSAL}"
+        assert client.mail("ann@example.test", content=BIG).startswith("250 ")
+    assert not Recipient.objects.filter(address="bob@example.test").exists()

@@ -15,11 +15,6 @@ from tests.support.dns import DnsServer
 DOMAIN = "example.test"
 ANNA, BERT, CARL = "anna@example.test", "bert@example.test", "carl@example.test"
 SMALL = "small@example.test"
-# There is no command for it.
-LIMIT_SMALL = """
-from mta.models import Mailbox
-Mailbox.objects.filter(local_part="small").update(sizelimit=10_000)
-"""
 PASSWORD = "correct horse"
 LOG_TAIL = 20_000
 # Not in the home of deploy/test, which is gone afterwards. Removed, it is downloaded anew.
@@ -42,7 +37,7 @@ def site() -> Iterator[Appliance]:
         appliance.manage("domain", "add", DOMAIN)
         for address in (ANNA, BERT, CARL, SMALL):
             appliance.manage("mailbox", "add", address, "--password", PASSWORD)
-        appliance.manage("shell", "-c", LIMIT_SMALL)
+        appliance.manage("mailbox", "set", SMALL, "--sizelimit", "10000")
         yield appliance
 
 

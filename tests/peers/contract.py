@@ -63,7 +63,7 @@ def passed_on(value: str | None) -> str:
 
 @pytest.mark.peers
 class PeerContract:
-    # Whether the peer asks for a verdict on each recipient after the content.
+    # Whether the peer asks for a verdict on each recipient after the content, by PRDR or EXDATA.
     ASKS_FOR_VERDICTS: ClassVar[bool] = False
 
     # --- from the peer to us --------------------------------------------------------------------

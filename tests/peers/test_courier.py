@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.peers import exdata_gate
-from tests.peers.conftest import ANNA, BERT, LIMIT_SMALL, PASSWORD, run_peer
+from tests.peers.conftest import ANNA, BERT, SMALL, run_peer
 from tests.peers.contract import (
     GREETINGS,
     LINES,
@@ -51,20 +50,18 @@ class TestCourier(PeerContract, VerdictContract):
             assert return_path(stored) == f"alice-{name}=example.test@{peer.domain}"
 
     def test_it_understands_our_verdicts(self, site: Appliance, peer: Courier) -> None:
-        """Were it to say EXDATA, it would hear who takes the message, and report the rest."""
+        """It never asks, so it is told unasked where its access rule says so; then it reports
+        who did not take the message, and we do not."""
         mail = letter(LINES)
-        willing, unwilling = "anna@verdicts.test", "small@verdicts.test"
-        site.manage("domain", "add", "verdicts.test")
-        site.manage("mailbox", "add", willing, "--password", PASSWORD)
-        site.manage("mailbox", "add", unwilling, "--password", PASSWORD)
-        site.manage("shell", "-c", LIMIT_SMALL)
-        with exdata_gate.running(site.ports["SMTP"]) as port:
-            peer.route("verdicts.test", port)
-            send_from_peer(peer, [willing, unwilling], mail)
+        site.manage("access", "set", "127.0.0.1", "allow", "--exdata")
+        try:
+            send_from_peer(peer, [ANNA, SMALL], mail)
             failure = report(peer.maildir("alice"), mail, "failed")
-        arrived(site.maildir(willing), mail)
+        finally:
+            site.manage("access", "remove", "127.0.0.1")
+        arrived(site.maildir(ANNA), mail)
         assert failure.message["Reporting-MTA"] == f"dns; {peer.hostname}"
-        assert unwilling in failure.recipient["Final-Recipient"]
+        assert SMALL in failure.recipient["Final-Recipient"]
         assert "552 5.3.4" in failure.recipient["Diagnostic-Code"]
 
     def test_we_declare_eight_bit_text(self, site: Appliance, peer: Peer) -> None:

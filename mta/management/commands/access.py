@@ -18,6 +18,7 @@ SWITCHES = {
     "spf": "ask SPF",
     "dnslists": "ask the DNS lists",
     "tarpit": "answer errors slowly",
+    "exdata": "tell each recipient's verdict after DATA (558) unasked: a Courier server",
 }
 # What a rule may leave to its listener and to the settings.
 TERMS = (*SWITCHES, "checkhelo", "sizelimit", "maxperip", "mime")
