@@ -116,12 +116,16 @@ def _spared(facts: Facts, policy: Policy) -> str:
 
 
 def _refuse_domain(domain: str, answer: Answer) -> Finding:
-    text = f"{domain}: {answer.text or answer.word}"
+    told = answer.text or answer.word
+    told = told if domain in told else f"{domain}: {told}"
+    text = f"the sender's domain cannot be used: {told}"
     if answer.is_trouble:
-        return refuse(text, 451, status.DNS_TROUBLE, f"the sender's domain {text}")
+        return refuse(
+            told, 451, status.DNS_TROUBLE, f"the sender's domain is not known now: {told}"
+        )
     null_mx = answer.word == DomainOutcome.NULL_MX
     code = _SENDER_HAS_NULL_MX if null_mx else status.BAD_SENDER_DOMAIN
-    return refuse(f"{answer.word}: {text}", 550, code, f"the sender's domain {text}")
+    return refuse(f"{answer.word}: {told}", 550, code, text)
 
 
 def _reverse_path(facts: Facts) -> str:

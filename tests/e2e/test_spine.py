@@ -252,7 +252,15 @@ def test_dots_and_a_pipelined_session(site: Appliance) -> None:
 
 
 def test_eight_bit_text(site: Appliance) -> None:
-    mail = letter("Grüße aus Köln\r\n".encode("latin-1"))
+    text = "Grüße aus Köln\r\n".encode("latin-1")
+    with refused(550, "5.6.0"):
+        site.send(STRANGER, [BERT], letter(text).content, "BODY=8BITMIME")
+    mime = [
+        b"MIME-Version: 1.0",
+        b"Content-Type: text/plain; charset=iso-8859-1",
+        b"Content-Transfer-Encoding: 8bit",
+    ]
+    mail = letter(text, *mime)
     site.send(STRANGER, [BERT], mail.content, "BODY=8BITMIME")
     (stored,) = site.maildir(BERT).wait_for_messages(1, mail.token)
     assert body_of(stored) == "Grüße aus Köln\n".encode("latin-1")
