@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 COMMAND_SECONDS = 300
 LINGER_SECONDS = 10
 INTRODUCTION_SECONDS = 5
+REPLIES_GATHERED = 100
 
 
 class End(Exception):
@@ -195,6 +196,10 @@ class Connection(SMTP):
             while True:
                 if not self.wire.has_line:
                     await self.flush()
+                elif len(self._out) >= REPLIES_GATHERED:
+                    await self.flush()
+                    # Commands without end must not keep the other sessions waiting.
+                    await asyncio.sleep(0)
                 await self.converse()
                 if self._pause_due:
                     await self._sit_out()

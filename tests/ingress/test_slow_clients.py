@@ -62,3 +62,16 @@ def test_a_client_that_never_reads_does_not_keep_its_place(impatient):
     with impatient.connect() as client:
         flood(client)
         assert eventually(lambda: is_free(impatient))
+
+
+def test_a_flood_of_commands_does_not_keep_others_waiting(ingress):
+    """One packet after the other of pipelined commands, while another session says a few words."""
+    with ingress.connect() as flood, ingress.connect() as other:
+        flood.sock.settimeout(30)
+        flood.send(b"NOOP\r\n" * 20_000)
+        for _ in range(20):
+            assert other.command("NOOP").startswith("250")
+        # It was answered in turns: the flood is not through when the other one is.
+        assert not flood.is_silent()
+        for _ in range(20_000):
+            assert flood.reply().startswith("250")
