@@ -39,6 +39,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from deploy import bootstrap  # noqa: E402
+
+if Path(sys.prefix).resolve() != bootstrap.VENV.resolve():
+    # The name server of the bench needs what the appliance needs.
+    bootstrap.install(["requirements.txt"])
+    os.execv(bootstrap.PYTHON, [str(bootstrap.PYTHON), *sys.argv])  # noqa: S606
+
 from tests.bench import postfix, processor_time, smtp_source  # noqa: E402
 from tests.support.appliance import Appliance, transfer  # noqa: E402
 from tests.support.dns import DnsServer  # noqa: E402
