@@ -17,7 +17,10 @@ from mta.queue import prepared
 
 @dataclass(frozen=True, slots=True)
 class LeasedRecipient:
-    """One claimed recipient with what of its message a transport needs. Times are aware UTC."""
+    """One claimed recipient with what of its message a transport needs. Times are aware UTC.
+
+    A small content comes along; of a large one `content` is None.
+    """
 
     id: int
     message_id: int
@@ -36,17 +39,19 @@ class LeasedRecipient:
     size: int
     verp: bool = False
     requiretls: bool = False
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The recipients of one lease, oldest message first."""
+    """The recipients of one lease, oldest message first, and the policy in force by then."""
 
     lease_id: int
     transport: str
     nexthop: str
     acquired_at: datetime
     recipients: tuple[LeasedRecipient, ...]
+    policy_version: int = 0
 
 
 # The next hops of a transport that have queued recipients, found by hopping along the index
@@ -103,9 +108,13 @@ SET state = 'delivering', lease_id = lease.id, attempts = r.attempts + 1
 FROM due, lease, mta_message m
 WHERE r.id = due.id AND m.id = r.message_id
 RETURNING lease.id, lease.nexthop, lease.acquired_at,
+          (SELECT version FROM mta_policystate WHERE id = 1),
           r.id, r.message_id, r.address, r.original_recipient, r.notify, r.attempts,
           r.expires_at, r.warn_at, m.created_at, m.reverse_path, m.ret, m.envid, m.smtputf8,
-          m.eight_bit, m.size, m.verp, m.requiretls
+          m.eight_bit, m.size, m.verp, m.requiretls,
+          CASE WHEN m.size <= 16384 THEN
+              (SELECT data FROM mta_content c WHERE c.message_id = m.id)
+          END
 """
 
 # Nobody waits for the disk here (local to the statement's own transaction): a claim that a
@@ -256,10 +265,10 @@ def _claim_from(
 def _batch(transport: str, rows: list[tuple[Any, ...]]) -> Batch | None:
     if not rows:
         return None
-    lease_id, nexthop, acquired_at = rows[0][:3]
-    recipients = [LeasedRecipient(*row[3:]) for row in rows]
+    lease_id, nexthop, acquired_at, policy_version = rows[0][:4]
+    recipients = [LeasedRecipient(*row[4:]) for row in rows]
     recipients.sort(key=lambda recipient: (recipient.message_id, recipient.id))
-    return Batch(lease_id, transport, nexthop, acquired_at, tuple(recipients))
+    return Batch(lease_id, transport, nexthop, acquired_at, tuple(recipients), policy_version)
 
 
 def _has_room(cursor: Any, transport: str, nexthop: str, limit: int) -> bool:

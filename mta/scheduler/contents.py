@@ -1,7 +1,7 @@
-"""The contents of a batch's messages: the small ones fetched at once, large ones when asked."""
+"""The contents of a batch's messages: the small ones at once, large ones when asked."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mta.queue import lease
 from mta.transports.base import QueuedMessage
@@ -15,17 +15,21 @@ class ContentMissing(LookupError):
 
 
 class Contents:
-    """Gives the content of a message by id; holds at most PRELOAD octets of small messages
-    and the last LARGE_KEPT of the others."""
+    """Gives the content of a message by id; holds those that came with the claim (`known`), at
+    most PRELOAD octets of further small messages, and the last LARGE_KEPT of the others."""
 
-    def __init__(self, messages: Iterable[QueuedMessage]) -> None:
-        small: list[int] = []
+    def __init__(
+        self, messages: Iterable[QueuedMessage], known: Mapping[int, bytes] | None = None
+    ) -> None:
+        self._small = dict(known or {})
+        wanted: list[int] = []
         total = 0
         for message in messages:
-            if total + message.size <= PRELOAD:
-                small.append(message.id)
+            if message.id not in self._small and total + message.size <= PRELOAD:
+                wanted.append(message.id)
                 total += message.size
-        self._small = lease.contents(small)
+        if wanted:
+            self._small |= lease.contents(wanted)
         self._large: OrderedDict[int, bytes] = OrderedDict()
 
     def __call__(self, message_id: int) -> bytes:

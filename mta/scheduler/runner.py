@@ -59,6 +59,9 @@ class Directory(Protocol):
     @property
     def settings(self) -> Any: ...
 
+    @property
+    def policy(self) -> Any: ...
+
     def refresh(self) -> object: ...
 
 
@@ -113,12 +116,15 @@ def run(transport: Transport, shop: Workshop) -> int:
 
 
 def _claim(transport: Transport, shop: Workshop) -> Batch | None:
+    if not transport.limit:
+        length = shop.directory.settings.lease
+        batch = lease.claim(transport.name, batch=transport.batch, lease=length, owner=shop.owner)
+        # The version comes with the claim; only another one is worth a question of its own.
+        if batch is not None and batch.policy_version != shop.directory.policy.version:
+            shop.directory.refresh()
+        return batch
     shop.directory.refresh()
     settings = shop.directory.settings
-    if not transport.limit:
-        return lease.claim(
-            transport.name, batch=transport.batch, lease=settings.lease, owner=shop.owner
-        )
     return lease.claim_limited(
         transport.name,
         limit=settings.maxhost,
@@ -181,7 +187,12 @@ class _Delivery:
         if not messages:
             return
         request = DeliveryRequest(self._transport.name, self._batch.nexthop, messages)
-        context = self._shop.context(Contents(messages), self._committing)
+        known = {
+            each.message_id: each.content
+            for each in self._open.values()
+            if each.content is not None
+        }
+        context = self._shop.context(Contents(messages, known), self._committing)
         try:
             for outcome in self._transport.deliver(request, context):
                 self._settle(outcome)
