@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -50,16 +50,24 @@ def run(place: Path, commands: Iterable[list[str]]) -> int:
     home.make(place)
     servers, environment = appliance.choose_servers(environment)
     variables = {**parts.variables(environment), **_search_path()}
-    statuses = []
+    statuses: dict[str, int] = {}
     try:
         with Supervisor() as supervisor:
             appliance.start_servers(supervisor, servers, environment)
             for command in commands:
-                say("running " + " ".join(command))
-                statuses.append(supervisor.run([sys.executable, "-m", *command], variables))
+                name = " ".join(command)
+                say("running " + name)
+                statuses[name] = supervisor.run([sys.executable, "-m", *command], variables)
     finally:
         sockets.remove_directories(place)
-    return next((status for status in statuses if status), 0)
+    return verdict(statuses)
+
+
+def verdict(statuses: Mapping[str, int]) -> int:
+    """The first bad exit status, or 0. The last line says it: a linter's error stands far above."""
+    failed = [name for name, status in statuses.items() if status]
+    say("failed: " + ", ".join(failed) if failed else "all checks passed")
+    return next((status for status in statuses.values() if status), 0)
 
 
 def _is_setting(name: str) -> bool:

@@ -1,6 +1,5 @@
 """A change of policy is in force for the next MAIL, in every ingress process."""
 
-import os
 import smtplib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,7 +45,7 @@ def served_by(client: smtplib.SMTP, pids: set[int]) -> int:
     for pid in pids:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             try:
-                if os.readlink(descriptor) == f"socket:[{inode}]":
+                if str(descriptor.readlink()) == f"socket:[{inode}]":
                     return pid
             except FileNotFoundError:
                 continue
