@@ -142,13 +142,6 @@ class Directory:
         row = self._mailbox(address.lower())
         return row.quota if row else 0
 
-    def known_sizelimit(self, address: str) -> int | None:
-        """`sizelimit` when the mailbox was looked up before; no I/O."""
-        row = self._mailboxes.get(address, _NOT_ASKED)
-        if isinstance(row, _NotAsked):
-            return None
-        return row.sizelimit if row else 0
-
     def sizelimit(self, address: str) -> int:
         """The largest message the mailbox takes, octets; 0 for any size."""
         row = self._mailbox(address.lower())

@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from courierweb.console.filter_form import FilterForm
 from courierweb.console.page import page, render_page
-from courierweb.console.queue_filter import FilterForm, read_filter
+from courierweb.console.queue_filter import read_filter
 from mta.models.message import State
 from mta.protocol.queue_id import decode_queue_id
 from mta.queue import control, history
@@ -106,7 +107,9 @@ def queue(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _rows(request: HttpRequest, form: FilterForm) -> tuple[list[history.QueueRow], str]:
+def _rows(
+    request: HttpRequest, form: FilterForm[QueueFilter]
+) -> tuple[list[history.QueueRow], str]:
     """One row more than a page; a cursor that cannot be read means the first page."""
     after = request.GET.get("after", "").replace("\0", "")
     try:
@@ -158,7 +161,7 @@ def apply(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(_back(request, form))
 
 
-def _read_order(request: HttpRequest) -> tuple[Verb, Selection, FilterForm]:
+def _read_order(request: HttpRequest) -> tuple[Verb, Selection, FilterForm[QueueFilter]]:
     """The verb, what it is for, and the filter of the page it came from. Raises BadRequest."""
     verb = VERBS.get(request.POST.get("verb", ""))
     if verb is None:
@@ -187,11 +190,11 @@ def _count(verb: Verb, selection: Selection) -> int:
     )
 
 
-def _queue_url(form: FilterForm) -> str:
+def _queue_url(form: FilterForm[QueueFilter]) -> str:
     return f"{reverse('console:queue')}?{form.query}"
 
 
-def _back(request: HttpRequest, form: FilterForm) -> str:
+def _back(request: HttpRequest, form: FilterForm[QueueFilter]) -> str:
     """The message page for an action on one message, else the list it came from."""
     queue_id = request.POST.get("message", "")
     return reverse("console:message", args=[queue_id]) if queue_id else _queue_url(form)

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from mta.policy.facts import Policy, Resolution, Standing, UserFacts
+from mta.policy.facts import Policy, Resolution, UserFacts
 from mta.protocol.scram import StoredKeys
 
 _Result = TypeVar("_Result")
@@ -35,10 +35,6 @@ class Directory(Protocol):
     def scram_keys(self, user: str) -> StoredKeys: ...
 
     def user(self, user: str) -> UserFacts: ...
-
-    def known_sizelimit(self, address: str) -> int | None: ...
-
-    def sizelimit(self, address: str) -> int: ...
 
 
 class PolicyGate:
@@ -83,17 +79,6 @@ class PolicyGate:
     async def user(self, user: str) -> UserFacts:
         """The authenticated user as of now. Raises DatabaseError."""
         return await self._call(self._thread, lambda: self._directory.user(user))
-
-    async def sizelimit(self, resolution: Resolution) -> int:
-        """What the mailbox takes that an address ends in, octets; 0 for any size."""
-        # What a list's member takes is asked at its delivery.
-        if resolution.standing not in (Standing.MAILBOX, Standing.ALIAS) or resolution.is_list:
-            return 0
-        address = resolution.targets[0]
-        known = self._directory.known_sizelimit(address)
-        if known is not None:
-            return known
-        return await self._call(self._thread, lambda: self._directory.sizelimit(address))
 
     async def authenticate(self, user: str, password: str) -> bool:
         """Whether the password is right. Slow on purpose, so it has threads of its own."""

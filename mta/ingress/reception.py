@@ -86,8 +86,7 @@ class Reception:
     ) -> tuple[Decision, Facts]:
         """RCPT. An accepted recipient is added to the transaction."""
         (resolution,) = await self._house.gate.resolutions([recipient.address])
-        sizelimit = await self._house.gate.sizelimit(resolution)
-        rcpt = RcptFacts(resolution, len(current.accepted), sizelimit)
+        rcpt = RcptFacts(resolution, len(current.accepted))
         facts = current.facts(session, rcpt=rcpt)
         decision, used = await self._examiner.judge(Stage.RCPT, facts, current.policy)
         current.answers = used.answers

@@ -254,8 +254,8 @@ class Resolution:
     """An address after alias expansion: where it stands, and the addresses it ends in.
 
     `steps` tells each expansion in words. `is_list` says that an alias with several members
-    was on the way, so that members are nobody the sender knows. `quota` is that of the one
-    mailbox it ends in, octets; 0 when there is none.
+    was on the way, so that members are nobody the sender knows. `quota` and `sizelimit`
+    are those of the one mailbox it ends in, octets; 0 when there is none.
     """
 
     address: str
@@ -264,6 +264,7 @@ class Resolution:
     steps: tuple[str, ...] = ()
     is_list: bool = False
     quota: int = 0
+    sizelimit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,14 +293,10 @@ class MailFacts:
 
 @dataclass(frozen=True, slots=True)
 class RcptFacts:
-    """RCPT: `earlier` counts the recipients accepted before in this transaction.
-
-    `sizelimit` is that of the mailbox the address ends in, 0 for none.
-    """
+    """RCPT: `earlier` counts the recipients accepted before in this transaction."""
 
     resolution: Resolution
     earlier: int = 0
-    sizelimit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ MAX_DEPTH = 100
 
 class Lookup(Protocol):
     """What expansion asks of the directory. `mailbox` is None when there is none, else whether
-    it is enabled; `alias` is None when there is none; `quota` is that of a mailbox in octets, 0
-    for none; `postmaster` is that of this host."""
+    it is enabled; `alias` is None when there is none; `quota` and `sizelimit` are those of a
+    mailbox in octets, 0 for none; `postmaster` is that of this host."""
 
     @property
     def postmaster(self) -> str: ...
@@ -32,6 +32,8 @@ class Lookup(Protocol):
     def alias(self, name: str) -> tuple[str, ...] | None: ...
 
     def quota(self, address: str) -> int: ...
+
+    def sizelimit(self, address: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,15 @@ def resolve(address: str, lookup: Lookup) -> Resolution:
     targets = tuple(expansion.targets)
     if standing is Standing.ALIAS and not targets:
         standing = Standing.LOOP
+    mailbox = _only_mailbox(targets, lookup)
     return Resolution(
         address,
         standing,
         targets,
         tuple(expansion.steps),
         is_list=expansion.is_list,
-        quota=_quota(targets, lookup),
+        quota=lookup.quota(mailbox) if mailbox else 0,
+        sizelimit=lookup.sizelimit(mailbox) if mailbox else 0,
     )
 
 
@@ -214,12 +218,13 @@ class _Expansion:
             raise _TooMuch(f"more than {MAX_TARGETS} targets")
 
 
-def _quota(targets: Sequence[str], lookup: Lookup) -> int:
-    """That of a single target. Several are independent: one full mailbox refuses no list."""
+def _only_mailbox(targets: Sequence[str], lookup: Lookup) -> str:
+    """The single target, if it is one of ours, else "". Several are independent: what one mailbox
+    does not take refuses no list."""
     if len(targets) != 1:
-        return 0
+        return ""
     kind = lookup.domain_kind(addresses.split(targets[0])[1])
-    return lookup.quota(targets[0]) if kind is DomainKind.HOSTED else 0
+    return targets[0] if kind is DomainKind.HOSTED else ""
 
 
 def _replaced(recipient: Recipient, resolution: Resolution) -> Iterable[Recipient]:

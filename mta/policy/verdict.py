@@ -9,7 +9,7 @@ from mta.protocol import status
 @Rule
 def mailbox_size(facts: Facts, policy: Policy) -> Finding:
     """A mailbox may take smaller messages only than the server does."""
-    size, limit = _size(facts), _rcpt(facts).sizelimit
+    size, limit = _size(facts), _rcpt(facts).resolution.sizelimit
     if not limit:
         return passed("the mailbox has no limit of its own")
     if size <= limit:

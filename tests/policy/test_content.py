@@ -54,12 +54,12 @@ def test_spam_traps():
 
 
 def verdict(size: int, sizelimit: int = 0, quota: int = 0, answer: Answer | None = None):
-    where = resolution(BOB, Standing.MAILBOX, quota=quota)
+    where = resolution(BOB, Standing.MAILBOX, quota=quota, sizelimit=sizelimit)
     known = {answers.mailbox_room(BOB, quota, size): answer} if answer else {}
     facts = Facts(
         STRANGER,
         mail=MailFacts(""),
-        rcpt=RcptFacts(where, sizelimit=sizelimit),
+        rcpt=RcptFacts(where),
         content=ContentFacts(size),
         answers=known,
     )

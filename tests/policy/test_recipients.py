@@ -17,6 +17,7 @@ class Book:
     mailboxes: dict[str, bool] = field(default_factory=dict)
     postmaster: str = "postmaster@mail.example"
     quotas: dict[str, int] = field(default_factory=dict)
+    sizelimits: dict[str, int] = field(default_factory=dict)
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         kinds = {"d.example": DomainKind.HOSTED, "mail.example": DomainKind.HOSTED}
@@ -31,6 +32,9 @@ class Book:
 
     def quota(self, address: str) -> int:
         return self.quotas.get(address, 0)
+
+    def sizelimit(self, address: str) -> int:
+        return self.sizelimits.get(address, 0)
 
 
 def book(*mailboxes: str, **aliases: str) -> Book:
@@ -247,11 +251,19 @@ def test_another_name_of_a_host_that_hosts_nothing_has_nobody():
     assert resolve("bob@other-name.example", lookup).standing is Standing.UNKNOWN
 
 
-def test_the_quota_counts_where_one_mailbox_gets_it_all():
+@pytest.mark.parametrize(
+    ("address", "quota", "sizelimit"),
+    [
+        ("BOB@d.example", 1000, 50),
+        ("sales@d.example", 1000, 50),
+        ("team@d.example", 0, 0),
+        ("ann@d.example", 0, 0),
+        ("bob@elsewhere.example", 0, 0),
+    ],
+)
+def test_limits_count_where_one_mailbox_gets_it_all(address, quota, sizelimit):
     lookup = book("ann", "bob", sales="bob", team="ann bob")
     lookup.quotas["bob@d.example"] = 1000
-    assert resolve("BOB@d.example", lookup).quota == 1000
-    assert resolve("sales@d.example", lookup).quota == 1000
-    assert resolve("team@d.example", lookup).quota == 0
-    assert resolve("ann@d.example", lookup).quota == 0
-    assert resolve("bob@elsewhere.example", lookup).quota == 0
+    lookup.sizelimits["bob@d.example"] = 50
+    found = resolve(address, lookup)
+    assert (found.quota, found.sizelimit) == (quota, sizelimit)
