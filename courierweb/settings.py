@@ -1,5 +1,6 @@
 """Django settings. Everything that differs between installations comes from the environment."""
 
+import logging
 import secrets
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -150,6 +151,12 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "/"
+
+# No line shows a source line or a thread, and the mail log is written for every message; what is
+# not shown is not looked up (the logging HOWTO, "Optimization").
+logging._srcfile = None
+logging.logThreads = False
+logging.logMultiprocessing = False
 
 LOGGING = {
     "version": 1,

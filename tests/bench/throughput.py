@@ -5,19 +5,22 @@
     python3 tests/bench/throughput.py --port 2525 --maildir var/mail/DOMAIN/BOX/Maildir
     python3 tests/bench/throughput.py --profile DIRECTORY
     python3 tests/bench/throughput.py --postfix
+    python3 tests/bench/throughput.py --against CHECKOUT --connections 10 50 --rounds 5
 
-It starts an appliance of its own with deploy/run (or uses a running one: then no processor
-times are shown, and the mailbox is EMPTIED). All checks are on, and a DNS server of the bench's
-own answers them (a running appliance must find elsewhere.example in its DNS). Messages of 4 KiB
-are sent with smtp-source over kept-alive connections, and the files in the Maildir are counted.
-smtp-source is part of Debian's package postfix; when it is not installed, the package is
-downloaded and unpacked below $COURIERWEB_HOME/bench (default ./var/bench), and nothing is
-installed into the system.
+It starts an appliance of its own with deploy/run, or uses a running one: then no processor times
+are shown, and the mailbox is EMPTIED (its mail is put into measured-* beside it). All checks are on,
+and a DNS server of the bench's own answers them (a running appliance must find elsewhere.example in
+its DNS). Messages of 4 KiB are sent with smtp-source over kept-alive connections, and the files in
+the Maildir are counted. smtp-source is part of Debian's package postfix; when it is not installed,
+the package is downloaded and unpacked below $COURIERWEB_HOME/bench (default ./var/bench), and
+nothing is installed into the system.
 
 "accepted" ends with the last 250, "Maildir" with the last file, both counted from the first
 connection. Rounds are interleaved, so that a noisy moment of the machine hits all alike.
 --postfix runs a real Postfix from that package beside the appliance (as root; its virtual(8)
-writes the Maildir) and measures it in turn. With --profile, py-spy writes a flame graph of each
+writes the Maildir) and measures it in turn. --against runs an appliance from another checkout, such
+as one of an older version, beside this one; the table ends with the ratios of their pairs of runs.
+With --profile, py-spy writes a flame graph of each
 ingress and of the local worker.
 """
 
@@ -114,6 +117,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--maildir", type=Path, help="of one of its mailboxes; it is EMPTIED")
     parser.add_argument("--profile", type=Path, metavar="DIRECTORY", help="write flame graphs")
     parser.add_argument("--postfix", action="store_true", help="measure a Postfix, too")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="measure it, too")
     options = parser.parse_args()
     if (options.port is None) != (options.maildir is None):
         parser.error("--port and --maildir go together")
@@ -129,6 +133,10 @@ def targets(options: argparse.Namespace, tool: smtp_source.SmtpSource) -> Iterat
     """The servers to measure, for as long as they are needed."""
     with ExitStack() as stack:
         servers = [stack.enter_context(target(options))]
+        if options.against:
+            servers.append(
+                stack.enter_context(own(options.against.resolve(), str(options.against)))
+            )
         if options.postfix:
             port, new = stack.enter_context(postfix.running(tool, DOMAIN))
             servers.append(Target("Postfix", port, BOX, new))
@@ -143,12 +151,19 @@ def target(options: argparse.Namespace) -> Iterator[Target]:
         address = f"{box.parent.name}@{box.parent.parent.name}"
         yield Target("CourierWeb", options.port, address, box / "new")
         return
-    print("starting an appliance", flush=True)
-    with DnsServer(ZONE) as dns, Appliance(dns.address) as appliance:
+    with own(ROOT, "CourierWeb") as made:
+        yield made
+
+
+@contextmanager
+def own(root: Path, name: str) -> Iterator[Target]:
+    """An appliance that runs from the checkout `root`."""
+    print(f"starting an appliance: {name}", flush=True)
+    with DnsServer(ZONE) as dns, Appliance(dns.address, root=root) as appliance:
         appliance.manage("domain", "add", DOMAIN)
         appliance.manage("mailbox", "add", BOX, "--password", secrets.token_urlsafe())
         new = appliance.maildir(BOX).path / "new"
-        yield Target("CourierWeb", appliance.ports["SMTP"], BOX, new, appliance)
+        yield Target(name, appliance.ports["SMTP"], BOX, new, appliance)
 
 
 def measure(
@@ -174,6 +189,9 @@ def measure(
         for line in table([one for one in runs if one.server == to.name], options.messages):
             print(f"  {line}")
         print(f"  {latency_sentence(latencies[to.name])}\n")
+    for to in servers[1:]:
+        for line in ratios(runs, servers[0].name, to.name):
+            print(line)
 
 
 def run(tool: smtp_source.SmtpSource, to: Target, connections: int, messages: int) -> Run:
@@ -223,8 +241,17 @@ def count_files(directory: Path) -> int:
 
 
 def empty(directory: Path) -> None:
-    for path in directory.iterdir():
-        path.unlink()
+    """Put the directory aside and an empty one in its place.
+
+    Nothing is deleted: for minutes afterwards ext4 steps over every inode that was freed lately
+    when it looks for one for a new file, which took a third of the delivery's processor time.
+    """
+    status = directory.stat()
+    aside = directory.with_name(f"measured-{time.time_ns()}")
+    directory.rename(aside)
+    directory.mkdir()
+    os.chown(directory, status.st_uid, status.st_gid)
+    directory.chmod(status.st_mode)
 
 
 @contextmanager
@@ -293,6 +320,22 @@ def table(runs: Sequence[Run], messages: int) -> list[str]:
     title = f"{messages} messages of {octets} octets, {rounds} rounds, {os.cpu_count()} processors"
     shown = "; ms: processor time a message by part" if parts else ""
     return [title + shown, *text]
+
+
+def ratios(runs: Sequence[Run], one: str, other: str) -> list[str]:
+    """How the rates into the Maildir compare, pair by pair: both of a pair ran in a row."""
+    lines = []
+    for connections in dict.fromkeys(run.connections for run in runs):
+        ours, theirs = (
+            [run.stored for run in runs if (run.server, run.connections) == (name, connections)]
+            for name in (one, other)
+        )
+        pairs = [mine / its for mine, its in zip(ours, theirs, strict=True)]
+        shown = "/".join(
+            f"{ratio:.2f}" for ratio in (min(pairs), statistics.median(pairs), max(pairs))
+        )
+        lines.append(f"{one} : {other}, {connections} connections: {shown}")
+    return lines
 
 
 def _cost(runs: Sequence[Run], part: str) -> float:

@@ -105,10 +105,12 @@ class Maildir:
 
 
 class Appliance:
-    """`hostname`, `home`, `ports` (by the names in PORTS) and `admin_password` are its settings."""
+    """`hostname`, `home`, `ports` (by the names in PORTS) and `admin_password` are its settings;
+    `root` is the checkout that it runs from."""
 
-    def __init__(self, dns: str = "", hostname: str = HOSTNAME) -> None:
+    def __init__(self, dns: str = "", hostname: str = HOSTNAME, root: Path = ROOT) -> None:
         self.hostname = hostname
+        self._root = root
         self.home = Path(tempfile.mkdtemp(prefix="courierweb-appliance-"))
         # PostgreSQL, which runs as another user when we are root, has to pass through.
         self.home.chmod(0o711)
@@ -146,7 +148,7 @@ class Appliance:
         printed = len(self.output)
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                [ROOT / "deploy" / "run"],
+                [self._root / "deploy" / "run"],
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -223,7 +225,7 @@ class Appliance:
         Raises Refused with what it said on stderr.
         """
         result = subprocess.run(
-            [sys.executable, ROOT / "manage.py", *arguments],
+            [sys.executable, self._root / "manage.py", *arguments],
             env={**_fresh_shell(), "COURIERWEB_HOME": str(self.home)},
             input=text.encode() if isinstance(text, str) else text,
             capture_output=True,
