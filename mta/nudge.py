@@ -15,8 +15,9 @@ from mta import maillog
 
 log = logging.getLogger(__name__)
 
-# At most one nudge of a kind in this time: a runner that is awake finds later work by itself.
-GATHER_SECONDS = 0.05
+# At most one nudge of a kind in this time: a runner that is awake finds later work by itself, and
+# the local one stays awake for longer than this.
+GATHER_SECONDS = 0.2
 # A nudge that waited longer found its workers busy, and who is busy looks again at the end; were
 # it kept, a long stream of mail would pile nudges up in front of the tick.
 STALE_SECONDS = 2

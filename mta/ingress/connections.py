@@ -34,6 +34,17 @@ class Connections:
     def total(self) -> int:
         return self._addresses.total()
 
+    def with_arriving(self, client_ip: str, arriving: "Connections") -> Counts:
+        """The counts if those who are still `arriving` were open, too; nobody is new by that."""
+        network = network_of(client_ip)
+        both = (self, arriving)
+        return Counts(
+            sum(each._addresses[client_ip] for each in both),
+            sum(each._networks[network] for each in both),
+            sum(each.total for each in both),
+            0,
+        )
+
     def opened(self, client_ip: str) -> Counts:
         network = network_of(client_ip)
         self._addresses[client_ip] += 1

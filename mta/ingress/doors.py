@@ -13,12 +13,14 @@ from functools import partial
 from typing import Any, Protocol
 
 from mta.ingress import server, tls
-from mta.ingress.connections import plain_address
+from mta.ingress.connections import Connections, Counts, plain_address
 from mta.ingress.house import House, Listener
 from mta.ingress.server import Connection, Introduction
 from mta.ingress.session import Session
 from mta.ingress.vocabulary import VERBS
 from mta.ingress.wire import Closed
+from mta.policy.decision import Stage, Verdict, decide
+from mta.policy.facts import Facts, Policy, SessionFacts
 from mta.protocol.proxy_header import BadHeader
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,11 @@ async def open_door(
 
 
 class _TlsDoor:
-    """Takes each connection by itself: a header if it is a balancer's, then the handshake."""
+    """Takes each connection by itself: a header if it is a balancer's, then the handshake.
+
+    Until then there is no session that counts; so those who are still arriving are counted here,
+    lest a client that never speaks holds as many connections as it likes.
+    """
 
     def __init__(
         self, house: House, listener: Listener, sock: socket.socket, sessions: set[Connection]
@@ -59,6 +65,7 @@ class _TlsDoor:
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._arriving: set[asyncio.Task[None]] = set()
+        self._handshakes = Connections()
         sock.setblocking(False)
         sock.listen(BACKLOG)
         self._accepting = self._loop.create_task(self._accept())
@@ -83,8 +90,10 @@ class _TlsDoor:
     async def _arrive(self, connection: socket.socket, peer: Any) -> None:
         peer_ip = plain_address(peer[0])
         connection.setblocking(False)
+        self._handshakes.opened(peer_ip)
+        counts = self._house.connections.with_arriving(peer_ip, self._handshakes)
         try:
-            introduction = await self._introduction(connection, peer_ip)
+            introduction = await self._introduction(connection, peer_ip, counts)
             await self._loop.connect_accepted_socket(
                 partial(Session, self._house, self._listener, self._sessions, VERBS, introduction),
                 connection,
@@ -97,13 +106,32 @@ class _TlsDoor:
         except asyncio.CancelledError:
             connection.close()
             raise
+        finally:
+            self._handshakes.closed(peer_ip)
 
-    async def _introduction(self, connection: socket.socket, peer_ip: str) -> Introduction | None:
+    async def _introduction(
+        self, connection: socket.socket, peer_ip: str, counts: Counts
+    ) -> Introduction | None:
+        """What a balancer says; raises Closed for a client that may not even begin."""
         policy = await server.policy_now(self._house)
         access = policy.access_for(peer_ip)
         if access is None or not access.proxy:
+            self._admit(peer_ip, counts, policy)
             return None
         return await server.read_introduction(partial(self._read, connection))
+
+    def _admit(self, client_ip: str, counts: Counts, policy: Policy) -> None:
+        """Who would be told to come back later gets no handshake. Raises Closed."""
+        facts = SessionFacts(
+            client_ip=client_ip,
+            listener=self._listener.name,
+            same_address=counts.address,
+            same_network=counts.network,
+            all_connections=counts.total,
+        )
+        decision = decide(Stage.CONNECT, Facts(session=facts), policy)
+        if decision.verdict is Verdict.DEFER:
+            raise Closed(decision.rule)
 
     async def _read(self, connection: socket.socket, count: int) -> bytes:
         """Exactly so many octets. Raises Closed."""

@@ -46,7 +46,7 @@ FLUSH_TRIES = 30
 # Mail comes in streams: looking again for a moment costs less than being called anew, and a
 # batch costs the same for one message as for twenty. The first message of a stream waits for
 # nothing.
-LINGER_SECONDS = 0.1
+LINGER_SECONDS = 0.25
 GATHER_SECONDS = 0.02
 GATHER_BELOW = 50
 

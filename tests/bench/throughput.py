@@ -8,7 +8,7 @@
     python3 tests/bench/throughput.py --against CHECKOUT --connections 10 50 --rounds 5
 
 It starts an appliance of its own with deploy/run, or uses a running one: then no processor times
-are shown, and the mailbox is EMPTIED (its mail is put into measured-* beside it). All checks are on,
+are shown, and the mailbox is EMPTIED (its mail goes into measured-* beside it). All checks are on,
 and a DNS server of the bench's own answers them (a running appliance must find elsewhere.example in
 its DNS). Messages of 4 KiB are sent with smtp-source over kept-alive connections, and the files in
 the Maildir are counted. smtp-source is part of Debian's package postfix; when it is not installed,

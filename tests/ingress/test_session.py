@@ -156,6 +156,25 @@ def test_too_many_connections_altogether(ingress, change):
         assert client.command("NOOP").startswith("250")
 
 
+def test_who_never_begins_tls_counts_as_a_connection(ingress):
+    """On the port where TLS begins at once there is no session before the handshake."""
+    AccessRule.objects.create(prefix="127.0.0.0/8", maxperip=2)
+    address = ("127.0.0.1", ingress.port("smtps"))
+    silent = [socket.create_connection(address) for _ in range(2)]
+
+    def gets_a_session() -> bool:
+        try:
+            with ingress.connect("smtps") as client:
+                return client.command("NOOP").startswith("250")
+        except (OSError, Hangup):
+            return False
+
+    assert not gets_a_session()
+    silent.pop().close()
+    assert eventually(gets_a_session)
+    silent.pop().close()
+
+
 def test_recipients_beyond_the_limit_wait_for_another_transaction(ingress, change):
     """However many they are: the client goes on with DATA for those that were taken."""
     change(maxrcpts=2)
