@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.peers.conftest import ANNA, BERT, SMALL, run_peer
+from tests.peers.conftest import ANNA, BERT, PASSWORD, SMALL, run_peer
 from tests.peers.contract import (
     GREETINGS,
     LINES,
@@ -18,6 +18,7 @@ from tests.peers.contract import (
 from tests.peers.courier import Courier
 from tests.peers.letters import arrived, letter, report
 from tests.peers.peer import Peer
+from tests.peers.wiretap import Wiretap
 from tests.support.appliance import Appliance
 
 
@@ -71,3 +72,28 @@ class TestCourier(PeerContract, VerdictContract):
         arrived(peer.maildir("bob"), mail)
         (command,) = re.findall(r"MAIL FROM:.*", peer.log()[before:])
         assert "BODY=8BITMIME" in command.split()
+
+    def test_it_pipelines(self, site: Appliance, peer: Courier) -> None:
+        mail = letter()
+        site.manage("domain", "add", "tapped.test")
+        people = ["dora@tapped.test", "emil@tapped.test"]
+        for address in people:
+            site.manage("mailbox", "add", address, "--password", PASSWORD)
+        with Wiretap(site.ports["SMTP"]) as tap:
+            peer.route("tapped.test", tap.port)
+            send_from_peer(peer, people, mail)
+            for address in people:
+                arrived(site.maildir(address), mail)
+        assert tap.pipelined
+
+    def test_we_pipeline(self, site: Appliance, peer: Courier) -> None:
+        mail = letter()
+        with Wiretap(peer.port) as tap:
+            site.manage("route", "set", peer.domain, f"127.0.0.1:{tap.port}")
+            try:
+                send_to_peer(site, [peer.address("bob"), peer.address("carla")], mail)
+                for name in ("bob", "carla"):
+                    arrived(peer.maildir(name), mail)
+            finally:
+                site.manage("route", "set", peer.domain, f"127.0.0.1:{peer.port}")
+        assert tap.pipelined
