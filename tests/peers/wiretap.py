@@ -1,7 +1,7 @@
 """A wire between a client and a server that shows whether the client pipelines (RFC 2920).
 
-It holds back every reply to MAIL and RCPT until the client has said DATA: a client that waits for
-replies never comes that far. STARTTLS is not to be seen through it, lest there be nothing to read.
+It holds back the reply to MAIL until the client has said DATA: a client that waits for replies
+never comes that far. STARTTLS is not to be seen through it, lest there be nothing to read.
 """
 
 import socket
@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-# For a client that does not pipeline, the replies come after so many seconds.
+# For a client that does not pipeline, the reply comes after so many seconds.
 PATIENCE = 10.0
 
 
@@ -66,10 +66,12 @@ class _Tapped:
         self._hang_up()
 
     def replies(self) -> None:
+        held = False
         with suppress(OSError):
             while octets := self._server.recv(65536):
-                if b"MAIL FROM:" in self._said and not self._tap.pipelined:
-                    self._tap.pipelined = self._said_data.wait(PATIENCE)
+                if not held and b"MAIL FROM:" in self._said:
+                    held = True
+                    self._tap.pipelined |= self._said_data.wait(PATIENCE)
                 self._client.sendall(octets.replace(b"STARTTLS", b"XNOTHING"))
         self._said_data.set()
         self._hang_up()
