@@ -1,7 +1,8 @@
 """A wire between a client and a server that shows whether the client pipelines (RFC 2920).
 
-It holds back the reply to MAIL until the client has said DATA: a client that waits for replies
-never comes that far. STARTTLS is not to be seen through it, lest there be nothing to read.
+It holds back the reply to the first RCPT until the client has said DATA: a client that waits for
+replies never comes that far. (Courier waits for the one to MAIL.) STARTTLS is not to be seen through
+it, lest there be nothing to read.
 """
 
 import socket
@@ -69,7 +70,7 @@ class _Tapped:
         held = False
         with suppress(OSError):
             while octets := self._server.recv(65536):
-                if not held and b"MAIL FROM:" in self._said:
+                if not held and b"RCPT TO:" in self._said:
                     held = True
                     self._tap.pipelined |= self._said_data.wait(PATIENCE)
                 self._client.sendall(octets.replace(b"STARTTLS", b"XNOTHING"))
