@@ -1,8 +1,8 @@
 """A wire between a client and a server that shows whether the client pipelines (RFC 2920).
 
 It holds back the reply to the first RCPT until the client has said DATA: a client that waits for
-replies never comes that far. (Courier waits for the one to MAIL.) STARTTLS is not to be seen through
-it, lest there be nothing to read.
+replies never comes that far. (Courier waits for the one to MAIL.) STARTTLS is not to be seen
+through it, lest there be nothing to read.
 """
 
 import socket
