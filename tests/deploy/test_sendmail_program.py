@@ -209,3 +209,45 @@ def test_without_an_appliance_it_is_to_be_tried_again(place):
     )
     assert done.returncode == 75
     assert b"not running" in done.stderr
+
+
+DIALOG = (
+    b"EHLO me\r\nMAIL FROM:<ann@y.test>\r\nRCPT TO:<bob@foreign.test>\r\n"
+    b"rcpt to: <eve@foreign.test>\r\nDATA\r\nSubject: hi\r\n\r\n..dotted\r\nend\r\n.\r\n"
+)
+
+
+def test_smtp_on_standard_input(send):
+    done = send(DIALOG + b"MAIL FROM:<>\nRCPT TO:<x@y.test>\nDATA\n\nx\n.\nQUIT\n", "-bs")
+    codes = [line[:3] for line in done.stdout.decode().splitlines()]
+    assert codes == ["220", *["250"] * 4, "354", *["250"] * 3, "354", "250", "221"]
+    first, second = Message.objects.order_by("id")
+    assert (first.reverse_path, second.reverse_path) == ("ann@y.test", "")
+    assert first.recipient_set.count() == 2
+    assert b"\r\n\r\n.dotted\r\nend\r\n" in bytes(Content.objects.get(message=first).data)
+
+
+@pytest.mark.parametrize(
+    ("dialog", "codes"),
+    [
+        (b"DATA\nRCPT TO:<a@b.test>\nQUIT\n", ["503", "503", "221"]),
+        (b"MAIL FROM:a\nMAIL FROM:<a@b.test> SIZE=1\nNONSENSE\n", ["501", "501", "502"]),
+        (b"MAIL FROM:<a@b.test>\nRCPT TO:<a b@>\nDATA\nx\n.\n", ["250", "250", "354", "553"]),
+        (DIALOG[:-5], ["250", "250", "250", "250", "354"]),
+    ],
+)
+def test_smtp_that_goes_wrong_queues_nothing(send, dialog, codes):
+    done = send(dialog, "-bs")
+    assert [line[:3] for line in done.stdout.decode().splitlines()] == ["220", *codes]
+    assert not Message.objects.exists()
+
+
+def test_smtp_without_an_appliance(place):
+    done = subprocess.run(
+        [str(place / "sendmail"), "-bs"],
+        input=DIALOG,
+        capture_output=True,
+        env={"COURIERWEB_HOME": str(place)},
+        timeout=60,
+    )
+    assert b"451 4.3.0 the appliance cannot be reached" in done.stdout

@@ -423,6 +423,19 @@ def test_any_program_of_the_host_sends(site: Appliance) -> None:
     site.maildir(BERT).wait_for_messages(1, mail.token)
 
 
+def test_the_queue_by_its_old_name(site: Appliance) -> None:
+    listing = subprocess.run(
+        [str(ROOT / "deploy" / "mailq"), "-sort", "-batch"],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"COURIERWEB_HOME": str(site.home), "PATH": "/usr/bin:/bin"},
+        check=True,
+        timeout=60,
+    )
+    assert listing.stdout.splitlines()[-1].startswith("messages: ")
+
+
 def test_a_listing_of_everything_that_was_set(site: Appliance) -> None:
     listed = json.loads(site.manage("mailbox", "list", "--json"))
     assert {ANNA, BERT, CARL} <= {row["address"] for row in listed}
