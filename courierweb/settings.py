@@ -174,3 +174,9 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
     },
 }
+
+# The first makes new passwords; the last reads those that came from another server.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "mta.models.crypt_hasher.ShaCryptHasher",
+]

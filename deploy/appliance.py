@@ -123,6 +123,7 @@ def prepare(supervisor: Supervisor, environment: Environment) -> None:
 
 
 def start_parts(supervisor: Supervisor, environment: Environment) -> None:
+    sockets.make_submit_directory(environment.home)
     for part in parts.all_parts(environment):
         supervisor.start(part)
     say("started " + ", ".join(part.name for part in parts.all_parts(environment)))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from courierweb.environment import ROOT, Environment
+from deploy import sockets
 from deploy.supervisor import Part
 
 CELERY = ["-m", "celery", "-A", "courierweb"]
@@ -53,6 +54,7 @@ def all_parts(environment: Environment) -> list[Part]:
     return [
         part("web", *_gunicorn(environment.http_port)),
         *ingress,
+        part("submit", manage, "submitd", sockets.submit_socket(environment.home), stage=0),
         part("worker-local", *CELERY, *WORKER, *_pool("local", "prefork", 2)),
         part("worker-remote", *CELERY, *WORKER, *_pool("remote", "threads", 40)),
         part("beat", *CELERY, "beat", "-s", environment.home / "run" / "celerybeat-schedule"),

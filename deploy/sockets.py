@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.account import Account
+from deploy.account import Account, current
 from deploy.console import CannotStart
 
 
@@ -32,6 +32,18 @@ def directory_for(home: Path, purpose: str, account: Account) -> Path:
     path = _prefix(home).with_name(f"{_prefix(home).name}-{purpose}")
     make_private(path, account)
     return path
+
+
+def submit_socket(home: Path) -> Path:
+    """Where local programs leave their mail; deploy/sendmail finds it by the same rule."""
+    return _prefix(home).with_name(f"{_prefix(home).name}-submit") / "socket"
+
+
+def make_submit_directory(home: Path) -> None:
+    """Make its directory: only we can put something there, everybody can pass."""
+    path = submit_socket(home).parent
+    make_private(path, current())
+    path.chmod(0o755)
 
 
 def remove_directories(home: Path) -> None:

@@ -18,6 +18,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mta.transports.registry": ("mta.protocol", "mta.transports"),
     "mta.models": ("mta.protocol",),
     "mta.queue": ("mta.models", "mta.protocol"),
+    "mta.upgrade": ("mta.protocol",),
+    "mta.upgrade.plan": ("mta.upgrade", "mta.models", "mta.management.quantity"),
+    "mta.upgrade.apply": ("mta.upgrade", "mta.models"),
     "mta.ingress": ("mta.policy", "mta.filters", "mta.protocol", "mta.queue", "mta.intake"),
     "mta.scheduler": (
         "mta.queue",
@@ -44,7 +47,11 @@ COMPOSITION_ROOTS = (
 # One function for each event: the log may be written anywhere.
 EVERYBODYS = ("mta.maillog",)
 
-WITHOUT_DJANGO_AND_CELERY = ("mta.protocol", "mta.policy", "mta.filters", "mta.transports")
+WITHOUT_DJANGO_AND_CELERY = (
+    *("mta.protocol", "mta.policy", "mta.filters", "mta.transports"),
+    # The readers of other servers' configurations; only plan and apply know the database.
+    *("mta.upgrade.systems", "mta.upgrade.sendmail", "mta.upgrade.qmail", "mta.upgrade.courier"),
+)
 
 
 def module_name(path: Path) -> str:

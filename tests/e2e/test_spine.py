@@ -6,6 +6,7 @@ import json
 import re
 import smtplib
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.appliance import Appliance, Refused, transfer, wait_for
+from tests.support.appliance import ROOT, Appliance, Refused, transfer, wait_for
 from tests.support.sink import Sink, SinkMessage
 
 pytestmark = pytest.mark.e2e
@@ -407,6 +408,32 @@ def test_a_local_program_sends(site: Appliance, sink: Sink) -> None:
     site.manage("sendmail", *options, text=mail.content.replace(b"\r\n", b"\n"))
     site.maildir(BERT).wait_for_messages(1, mail.token)
     assert relayed(sink, mail).reverse_path == ANNA
+
+
+def test_any_program_of_the_host_sends(site: Appliance) -> None:
+    mail = letter()
+    subprocess.run(
+        [str(ROOT / "deploy" / "sendmail"), "-oi", BERT],
+        input=mail.content.replace(b"\r\n", b"\n"),
+        cwd="/",
+        env={"COURIERWEB_HOME": str(site.home)},
+        check=True,
+        timeout=60,
+    )
+    site.maildir(BERT).wait_for_messages(1, mail.token)
+
+
+def test_the_queue_by_its_old_name(site: Appliance) -> None:
+    listing = subprocess.run(
+        [str(ROOT / "deploy" / "mailq"), "-sort", "-batch"],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"COURIERWEB_HOME": str(site.home), "PATH": "/usr/bin:/bin"},
+        check=True,
+        timeout=60,
+    )
+    assert listing.stdout.splitlines()[-1].startswith("messages: ")
 
 
 def test_a_listing_of_everything_that_was_set(site: Appliance) -> None:
