@@ -105,6 +105,10 @@ class Directory:
     def domain_kind(self, domain: str) -> DomainKind | None:
         return self._policy.domain_kind(domain)
 
+    def separators(self, domain: str) -> str:
+        """The characters that set extensions off in a hosted domain."""
+        return self._policy.separators.get(domain, "")
+
     def mailbox(self, address: str) -> bool | None:
         """Whether the mailbox is enabled; None when there is none."""
         row = self._mailbox(address)
@@ -180,10 +184,12 @@ class Directory:
 
     def _load(self, version: int) -> None:
         settings = Settings.load()
+        domains = list(Domain.objects.all())
         self._policy = Policy(
             version=version,
             hostname=self._hostname,
-            domains={row.name: DomainKind(row.kind) for row in Domain.objects.all()},
+            domains={row.name: DomainKind(row.kind) for row in domains},
+            separators={row.name: row.separators for row in domains if row.separators},
             routes=_routes(),
             times=_times(settings),
             auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,

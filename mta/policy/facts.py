@@ -144,6 +144,7 @@ class Policy:
     version: int
     hostname: str
     domains: Mapping[str, DomainKind] = field(default_factory=dict)
+    separators: Mapping[str, str] = field(default_factory=dict)
     access: tuple[Access, ...] = ()
     routes: Mapping[str, RouteFact] = field(default_factory=dict)
     limits: Limits = Limits()

@@ -19,10 +19,15 @@ class Book:
     quotas: dict[str, int] = field(default_factory=dict)
     sizelimits: dict[str, int] = field(default_factory=dict)
 
+    separators_of: dict[str, str] = field(default_factory=dict)
+
     def domain_kind(self, domain: str) -> DomainKind | None:
-        kinds = {"d.example": DomainKind.HOSTED, "mail.example": DomainKind.HOSTED}
+        kinds = dict.fromkeys(("d.example", "mail.example", "v.example"), DomainKind.HOSTED)
         others = {"backup.example": DomainKind.BACKUP, "other-name.example": DomainKind.LOCAL}
         return {**kinds, **others}.get(domain)
+
+    def separators(self, domain: str) -> str:
+        return self.separators_of.get(domain, "+" if domain == "d.example" else "")
 
     def mailbox(self, address: str) -> bool | None:
         return self.mailboxes.get(address)
@@ -267,3 +272,162 @@ def test_limits_count_where_one_mailbox_gets_it_all(address, quota, sizelimit):
     lookup.sizelimits["bob@d.example"] = 50
     found = resolve(address, lookup)
     assert (found.quota, found.sizelimit) == (quota, sizelimit)
+
+
+# --- extensions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("ann+lists", "ann"),
+        ("ANN+Lists", "ann"),
+        ("ann+a+b", "ann"),
+        ("ann+own", "ann+own"),
+        ("ann+own+more", "ann+own"),
+        ("ann+a+b+c+d+e", "ann"),
+        ("sales+q1", "bob"),
+    ],
+)
+def test_an_extension_is_dropped_when_the_address_has_no_mailbox_of_its_own(name, end):
+    lookup = book("ann", "ann+own", "bob", sales="bob")
+    assert targets(name, lookup)[1] == [end]
+
+
+@pytest.mark.parametrize("name", ["nobody+x", "+ann", "+", "ann-x", "a+b+c+d+e+f"])
+def test_an_extension_of_nobody_is_nobody(name):
+    assert targets(name, book("ann", "a+b+c+d+e")) == (Standing.UNKNOWN, [])
+
+
+def test_extensions_are_a_matter_of_the_domain():
+    lookup = book("ann")
+    lookup.separators_of = {"d.example": ""}
+    assert targets("ann+x", lookup)[0] is Standing.UNKNOWN
+    lookup.separators_of = {"d.example": "+-"}
+    assert targets("ann-x+y", lookup) == (Standing.MAILBOX, ["ann"])
+
+
+def test_an_extension_comes_before_the_catch_all():
+    assert targets("ann+x", book("ann", "bob", CATCH="bob"))[1] == ["ann"]
+
+
+def test_an_extension_of_a_disabled_mailbox_is_disabled():
+    lookup = Book(mailboxes={"dora@d.example": False})
+    assert resolve("dora+x@d.example", lookup).standing is Standing.DISABLED
+
+
+def test_the_extension_stays_in_the_original_recipient():
+    given = Recipient("Ann+Lists@d.example", "SUCCESS")
+    (final,) = expand([(given, resolve(given.address, book("ann")))]).recipients
+    assert final.address == "ann@d.example"
+    assert final.original_recipient == "rfc822;Ann+Lists@d.example"
+    assert final.notify == "SUCCESS"
+
+
+def test_the_sender_of_verp_mail_does_not_know_who_has_the_extension():
+    given = Recipient("ann+lists@d.example")
+    expanded = expand([(given, resolve(given.address, book("ann")))], verp=True)
+    assert [each.notify for each in expanded.recipients] == ["NEVER"]
+    assert expanded.lists == (given,)
+
+
+def test_an_alias_that_names_itself_with_an_extension_means_the_mailbox():
+    lookup = book("bob", **{"bob+x": "bob+x friend@elsewhere.example"})
+    assert targets("bob+x", lookup)[1] == ["bob", "friend@elsewhere.example"]
+
+
+# --- virtual domains -----------------------------------------------------------------------------
+
+
+def virtual(target: str, *mailboxes: str, **aliases: str) -> Book:
+    """v.example is virtual; this host is mail.example."""
+    lookup = book(*(f"{name}@mail.example" for name in mailboxes), **aliases)
+    lookup.aliases["@v.example"] = (target,)
+    return lookup
+
+
+@pytest.mark.parametrize(
+    ("target", "end"),
+    [
+        ("web", "web-info@mail.example"),
+        ("web!", "webinfo@mail.example"),
+        ("*@mail.example", "info@mail.example"),
+        ("old-*@mail.example", "old-info@mail.example"),
+    ],
+)
+def test_a_virtual_domain_gives_each_address_a_name(target, end):
+    lookup = virtual(target, end.split("@")[0])
+    resolution = resolve("Info@v.example", lookup)
+    assert (resolution.standing, resolution.targets) == (Standing.ALIAS, (end,))
+    assert not resolution.is_list
+
+
+def test_what_the_account_has_no_name_for_is_the_accounts():
+    resolution = resolve("info@v.example", virtual("web", "web"))
+    assert (resolution.standing, resolution.targets) == (Standing.ALIAS, ("web@mail.example",))
+    assert any("web-info@mail.example" in step for step in resolution.steps)
+    hosted = virtual("web-*@d.example")
+    hosted.mailboxes["web@d.example"] = True
+    assert resolve("info@v.example", hosted).targets == ("web@d.example",)
+
+
+def test_an_account_may_have_aliases_for_its_names():
+    lookup = virtual("web", "web", "ann")
+    lookup.aliases["web-info@mail.example"] = ("ann@mail.example",)
+    assert resolve("info@v.example", lookup).targets == ("ann@mail.example",)
+    assert resolve("other@v.example", lookup).targets == ("web@mail.example",)
+
+
+@pytest.mark.parametrize(
+    ("target", "mailboxes"),
+    [("web", ()), ("web!", ("web",)), ("*@mail.example", ("other",)), ("a*@mail.example", ("a",))],
+)
+def test_nobody_in_a_virtual_domain_is_refused_and_not_bounced(target, mailboxes):
+    resolution = resolve("info@v.example", virtual(target, *mailboxes))
+    assert (resolution.standing, resolution.targets) == (Standing.UNKNOWN, ())
+
+
+def test_a_virtual_domain_of_a_disabled_account():
+    lookup = virtual("web")
+    lookup.mailboxes["web@mail.example"] = False
+    assert resolve("info@v.example", lookup).standing is Standing.DISABLED
+
+
+def test_addresses_of_their_own_come_before_the_virtual_domain():
+    lookup = virtual("web", "web", "ann")
+    lookup.aliases["info@v.example"] = ("ann@mail.example",)
+    lookup.mailboxes["box@v.example"] = True
+    assert resolve("info@v.example", lookup).targets == ("ann@mail.example",)
+    assert resolve("box@v.example", lookup).standing is Standing.MAILBOX
+
+
+def test_a_domain_that_is_a_foreign_one_keeps_the_case_of_names():
+    lookup = virtual("*@elsewhere.example")
+    assert resolve("Info@v.example", lookup).targets == ("Info@elsewhere.example",)
+
+
+def test_domains_that_stand_for_each_other_lead_nowhere():
+    lookup = virtual("*@d.example")
+    lookup.aliases["@d.example"] = ("*@v.example",)
+    assert resolve("info@v.example", lookup).standing is Standing.LOOP
+
+
+def test_a_virtual_domain_on_a_host_that_hosts_nothing_has_nobody():
+    lookup = virtual("web", "web")
+    lookup.postmaster = "postmaster@elsewhere.example"
+    assert resolve("info@v.example", lookup).standing is Standing.UNKNOWN
+
+
+def test_patterns_among_several_targets():
+    lookup = virtual("*@mail.example", "info")
+    lookup.aliases["@v.example"] = ("*@mail.example", "ann@elsewhere.example")
+    assert resolve("info@v.example", lookup).targets == (
+        "info@mail.example",
+        "ann@elsewhere.example",
+    )
+
+
+def test_a_second_way_to_somebody_is_told_and_gives_no_second_copy():
+    resolution = resolve("all@d.example", book("ann", team="ann", all="team ann"))
+    assert resolution.targets == ("ann@d.example",)
+    assert "ann@d.example has its copy already" in resolution.steps
