@@ -25,7 +25,12 @@ _WORDS = {
     Standing.FOREIGN: "elsewhere: taken only from who may relay",
     Standing.UNKNOWN: "nobody here: refused",
     Standing.LOOP: "an alias that leads nowhere: refused",
+    Standing.RETURN_PATH: "a return path of ours (SRS): takes reports only",
+    Standing.BAD_RETURN_PATH: "no return path of ours (SRS): refused",
 }
+
+
+_REFUSED = (Standing.DISABLED, Standing.UNKNOWN, Standing.LOOP, Standing.BAD_RETURN_PATH)
 
 
 class NoAddress(ValueError):
@@ -123,7 +128,7 @@ def _parsed(typed: str) -> Recipient:
 
 
 def _is_refused(resolution: Resolution) -> bool:
-    return resolution.standing in (Standing.DISABLED, Standing.UNKNOWN, Standing.LOOP)
+    return resolution.standing in _REFUSED
 
 
 def _ends(final: tuple[Recipient, ...], book: Directory, policy: Policy) -> Iterator[End]:

@@ -17,6 +17,7 @@ TONES = {
     "alias": "accept",
     "backup": "accept",
     "foreign": "defer",
+    "return-path": "defer",
 }
 
 

@@ -11,19 +11,24 @@ from mta.policy.facts import DomainKind, Facts, Policy, RcptFacts, Resolution, S
 from mta.policy.rule import Finding, Rule, accept, passed, refuse
 from mta.protocol import address as addresses
 from mta.protocol import extension, status, virtual_domain
+from mta.protocol import srs as srs_protocol
 from mta.protocol.envelope import Recipient
+from mta.protocol.srs import SrsError
 
 MAX_TARGETS = 10_000
 MAX_DEPTH = 100
 # What is told about one address; the expansion itself goes on.
 MAX_STEPS = 1000
 
+_NO_WAY_ON = (Standing.UNKNOWN, Standing.DISABLED, Standing.LOOP, Standing.BAD_RETURN_PATH)
+
 
 class Lookup(Protocol):
     """What expansion asks of the directory. `mailbox` is None when there is none, else whether
     it is enabled; `alias` is None when there is none; `quota` and `sizelimit` are those of a
     mailbox in octets, 0 for none; `postmaster` is that of this host. `separators` are the
-    characters that set a domain's extensions off ("ann+lists"), "" when it has none."""
+    characters that set a domain's extensions off ("ann+lists"), "" when it has none;
+    `returns_to` is whom a bounce to a return path of ours is for, and raises SrsError."""
 
     @property
     def postmaster(self) -> str: ...
@@ -31,6 +36,8 @@ class Lookup(Protocol):
     def domain_kind(self, domain: str) -> DomainKind | None: ...
 
     def separators(self, domain: str) -> str: ...
+
+    def returns_to(self, address: str) -> str: ...
 
     def mailbox(self, address: str) -> bool | None: ...
 
@@ -89,7 +96,11 @@ def expand(accepted: Sequence[tuple[Recipient, Resolution]], *, verp: bool = Fal
     for recipient, resolution in direct:
         _add(seen, _replaced(recipient, resolution))
     for _, resolution in lists:
-        _add(seen, (Recipient(target, notify="NEVER") for target in resolution.targets))
+        members = (
+            Recipient(target, notify="NEVER", forwarded_by=resolution.address)
+            for target in resolution.targets
+        )
+        _add(seen, members)
     return Expanded(tuple(seen.values()), tuple(_once(recipient for recipient, _ in lists)))
 
 
@@ -118,6 +129,23 @@ def alias(facts: Facts, policy: Policy) -> Finding:
             "the alias leads nowhere",
         )
     return passed("not an alias here")
+
+
+@Rule
+def srs(facts: Facts, policy: Policy) -> Finding:
+    """A return path of ours (SRS). It takes reports only: else whoever has seen one could send
+    mail of his own through us."""
+    resolution = _rcpt(facts).resolution
+    shown = f"<{addresses.wire(resolution.address)}>"
+    if resolution.standing is Standing.BAD_RETURN_PATH:
+        reason = resolution.steps[-1]
+        return refuse(reason, 550, status.BAD_MAILBOX, f"{shown}: {reason}")
+    if resolution.standing is not Standing.RETURN_PATH:
+        return passed("not a return path of ours")
+    if facts.mail is not None and facts.mail.reverse_path:
+        text = f"{shown}: this address takes delivery reports only"
+        return refuse("not from the null sender", 550, status.NOT_PERMITTED, text)
+    return accept("; ".join(resolution.steps[:5]))
 
 
 @Rule
@@ -173,6 +201,7 @@ class _Expansion:
         name = address.lower()
         return (
             self._exact(name)
+            or self._return_path(address)
             or self._extension(name, account.lower())
             or self._whole_domain(name, local)
             or self._postmaster(name)
@@ -187,6 +216,19 @@ class _Expansion:
             return None
         self._end(name)
         return Standing.MAILBOX if enabled else Standing.DISABLED
+
+    def _return_path(self, address: str) -> Standing | None:
+        """A bounce of mail that an alias of ours sent on is for the sender of that (SRS)."""
+        if not srs_protocol.is_srs(address):
+            return None
+        try:
+            sender = self._lookup.returns_to(address)
+        except SrsError as error:
+            self._tell(str(error))
+            return Standing.BAD_RETURN_PATH
+        self._tell(f"{address} is a return path of ours for {sender}")
+        standing = self._deeper(sender)
+        return standing if standing in _NO_WAY_ON else Standing.RETURN_PATH
 
     def _extension(self, name: str, account: str) -> Standing | None:
         """Whoever has the name without its extension."""
@@ -229,9 +271,7 @@ class _Expansion:
             self._tell(f"this host hosts no {self._home}")
             return Standing.UNKNOWN
         standing = self._deeper(target, virtual_domain.account(pattern, self._home))
-        if standing in (Standing.UNKNOWN, Standing.DISABLED, Standing.LOOP):
-            return standing
-        return Standing.ALIAS
+        return standing if standing in _NO_WAY_ON else Standing.ALIAS
 
     def _postmaster(self, name: str) -> Standing:
         """Every domain has a postmaster (RFC 5321 4.5.1): who has no own gets that of the host."""
@@ -265,7 +305,7 @@ class _Expansion:
         self.is_list = self.is_list or len(members) > 1
         self._tell(f"{name} stands for {', '.join(members[:10])}")
         for member in members:
-            if self._deeper(member) is Standing.UNKNOWN:
+            if self._deeper(member) in (Standing.UNKNOWN, Standing.BAD_RETURN_PATH):
                 # It is kept, so that it fails visibly, with the list's name.
                 self._end(member)
         return Standing.ALIAS
@@ -301,12 +341,18 @@ def _only_mailbox(targets: Sequence[str], lookup: Lookup) -> str:
 
 def _replaced(recipient: Recipient, resolution: Resolution) -> Iterable[Recipient]:
     """The recipient under its final address; the address it was given becomes its ORCPT."""
+    forwarded_by = resolution.address if resolution.standing is Standing.ALIAS else ""
     for target in resolution.targets or (recipient.address,):
         if target == recipient.address:
             yield recipient
         else:
             original = recipient.original_recipient or f"rfc822;{recipient.address}"
-            yield replace(recipient, address=target, original_recipient=original)
+            yield replace(
+                recipient,
+                address=target,
+                original_recipient=original,
+                forwarded_by=forwarded_by,
+            )
 
 
 def _is_replaced(recipient: Recipient, resolution: Resolution) -> bool:

@@ -38,6 +38,11 @@ class SrsError(ValueError):
     """The address is none that we made, or is too old; the message says which."""
 
 
+def day_of(seconds: float) -> int:
+    """The day of a time in seconds since the epoch."""
+    return int(seconds // 86400)
+
+
 def is_srs(address: str) -> bool:
     """Whether the local part has the form of a rewritten one, ours or not."""
     return _TAGGED.match(address) is not None

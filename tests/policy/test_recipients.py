@@ -6,7 +6,10 @@ import pytest
 
 from mta.policy.facts import DomainKind, Resolution, Standing
 from mta.policy.recipients import MAX_TARGETS, expand, resolve
+from mta.protocol import srs
 from mta.protocol.envelope import Recipient
+
+SRS_KEY, SRS_DAY = b"key", 20_000
 
 
 @dataclass
@@ -28,6 +31,9 @@ class Book:
 
     def separators(self, domain: str) -> str:
         return self.separators_of.get(domain, "+" if domain == "d.example" else "")
+
+    def returns_to(self, address: str) -> str:
+        return srs.reverse(address, SRS_KEY, SRS_DAY)
 
     def mailbox(self, address: str) -> bool | None:
         return self.mailboxes.get(address)
@@ -209,6 +215,7 @@ def test_a_direct_recipient_keeps_its_wishes(turn):
 def test_the_address_that_was_given_is_remembered():
     (replaced,) = expand([direct("sales", "DELAY", target="bob")]).recipients
     assert replaced == Recipient("bob@d.example", "DELAY", "rfc822;sales@d.example")
+    assert not replaced.forwarded_by
     given = Recipient("sales@d.example", "", "rfc822;orig@x.example")
     resolution = Resolution("sales@d.example", Standing.ALIAS, ("bob@d.example",))
     assert expand([(given, resolution)]).recipients[0].original_recipient == "rfc822;orig@x.example"
@@ -431,3 +438,47 @@ def test_a_second_way_to_somebody_is_told_and_gives_no_second_copy():
     resolution = resolve("all@d.example", book("ann", team="ann", all="team ann"))
     assert resolution.targets == ("ann@d.example",)
     assert "ann@d.example has its copy already" in resolution.steps
+
+
+# --- return paths (SRS) --------------------------------------------------------------------------
+
+
+def return_path(sender: str = "friend@elsewhere.example", domain: str = "d.example") -> str:
+    return srs.forward(sender, domain, SRS_KEY, SRS_DAY)
+
+
+def test_a_bounce_of_forwarded_mail_is_for_its_sender():
+    resolution = resolve(return_path(), book())
+    assert resolution.standing is Standing.RETURN_PATH
+    assert resolution.targets == ("friend@elsewhere.example",)
+
+
+def test_the_sender_may_be_somebody_here_by_now():
+    assert resolve(return_path("bob@d.example"), book("bob")).targets == ("bob@d.example",)
+    assert resolve(return_path("bob@d.example"), book()).standing is Standing.UNKNOWN
+
+
+@pytest.mark.parametrize("domain", ["v.example", "d.example"])
+def test_return_paths_come_before_catch_alls_and_virtual_domains(domain):
+    lookup = virtual("web", "web", CATCH="bob")
+    resolution = resolve(return_path(domain=domain), lookup)
+    assert resolution.targets == ("friend@elsewhere.example",)
+
+
+def test_return_paths_that_are_not_ours():
+    resolution = resolve("SRS0=AAAAAA=RA=a.example=ann@d.example", book(CATCH="bob"))
+    assert resolution.standing is Standing.BAD_RETURN_PATH
+    assert resolution.steps[-1] == "the return path is not one that we made"
+    assert resolve("SRS0=A=RA=a.example=ann@x.example", book()).standing is Standing.FOREIGN
+
+
+def test_who_put_an_address_in_its_place_is_known():
+    lookup = book("ann", team="ann x@elsewhere.example", out="y@elsewhere.example")
+    names = ("team@d.example", "out@d.example", "ann+x@d.example", "z@elsewhere.example")
+    given = [(Recipient(name), resolve(name, lookup)) for name in names]
+    assert {each.address: each.forwarded_by for each in expand(given).recipients} == {
+        "ann@d.example": "",
+        "x@elsewhere.example": "team@d.example",
+        "y@elsewhere.example": "out@d.example",
+        "z@elsewhere.example": "",
+    }
