@@ -305,4 +305,5 @@ def _destination(row: RoutedRecipient, policy: Policy) -> Destination:
         expires_at=row.expires_at,
         notify=row.notify,
         original_recipient=row.original_recipient,
+        return_path=row.return_path,
     )
