@@ -21,7 +21,7 @@ from mta.models import Alias, Domain, Mailbox, PolicyState, Route, Settings
 from mta.policy import recipients, routing
 from mta.policy.facts import DomainKind, Policy, Resolution, RouteFact, Times, UserFacts
 from mta.protocol import address as addresses
-from mta.protocol import scram
+from mta.protocol import scram, srs
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
 from mta.session_policy import session_policy
@@ -51,6 +51,7 @@ class Directory:
         """`secret` is of the whole appliance; keys that `scram_keys` makes up hang on it."""
         self._hostname = hostname
         self._secret = secret or os.urandom(32)
+        self._srs_key = hmac.digest(self._secret, b"srs", "sha256")
         self._lock = threading.Lock()
         self._policy = Policy(version=0, hostname=hostname)
         self._settings: Settings | None = None
@@ -94,7 +95,8 @@ class Directory:
         if known is None:
             policy, resolutions = self._policy, self._resolutions
             known = recipients.resolve(address, self)
-            if policy is self._policy:
+            # A return path expires, which changes no policy.
+            if policy is self._policy and not srs.is_srs(address):
                 _remember(resolutions, address, known)
         return known
 
@@ -104,6 +106,14 @@ class Directory:
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         return self._policy.domain_kind(domain)
+
+    def separators(self, domain: str) -> str:
+        """The characters that set extensions off in a hosted domain."""
+        return self._policy.separators.get(domain, "")
+
+    def returns_to(self, address: str) -> str:
+        """Whom a bounce to a return path of ours is for. Raises SrsError."""
+        return srs.reverse(address, self._srs_key, srs.day_of(time.time()))
 
     def mailbox(self, address: str) -> bool | None:
         """Whether the mailbox is enabled; None when there is none."""
@@ -180,10 +190,13 @@ class Directory:
 
     def _load(self, version: int) -> None:
         settings = Settings.load()
+        domains = list(Domain.objects.all())
         self._policy = Policy(
             version=version,
             hostname=self._hostname,
-            domains={row.name: DomainKind(row.kind) for row in Domain.objects.all()},
+            domains={row.name: DomainKind(row.kind) for row in domains},
+            srs_key=self._srs_key if settings.srs else b"",
+            separators={row.name: row.separators for row in domains if row.separators},
             routes=_routes(),
             times=_times(settings),
             auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,

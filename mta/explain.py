@@ -30,7 +30,7 @@ from mta.ingress.wire import Data
 from mta.intake import Arrival
 from mta.policy import limits, routing
 from mta.policy.decision import Decision, Stage, Step, Verdict, decide
-from mta.policy.facts import AuthFacts, Facts, Policy, Resolution, RouteFact, SessionFacts
+from mta.policy.facts import AuthFacts, Facts, Policy, Resolution, SessionFacts
 from mta.policy.question import Answer, Question, Subject
 from mta.protocol import address as addresses
 from mta.protocol.reply import Reply
@@ -300,14 +300,10 @@ def _destination(row: RoutedRecipient, policy: Policy) -> Destination:
         state=row.state.value,
         transport=row.transport,
         nexthop=row.nexthop,
-        route=_route_text(route) if route and row.nexthop else "",
+        route=routing.route_text(route) if route and row.nexthop else "",
         first_attempt=row.next_attempt,
         expires_at=row.expires_at,
         notify=row.notify,
         original_recipient=row.original_recipient,
+        return_path=row.return_path,
     )
-
-
-def _route_text(route: RouteFact) -> str:
-    """ "*: relay.example:25"."""
-    return f"{route.domain}: {route.relay}" + (f":{route.port}" if route.port else "")

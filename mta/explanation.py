@@ -50,7 +50,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where a recipient goes in the end. `route` is the row that says so, "" for none; a `state`
-    other than queued has no transport. `original_recipient` is its ORCPT."""
+    other than queued has no transport. `original_recipient` is its ORCPT,
+    `return_path` what the next host is told instead of the sender, "" for that."""
 
     address: str
     state: str
@@ -61,6 +62,7 @@ class Destination:
     expires_at: datetime
     notify: str
     original_recipient: str
+    return_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
     `answers`: [{`subject`, `about`, `word`, `text`, `values`, `seconds`}],
     `expansion`: {`standing`, `steps`, `targets`, `is_list`} at the stage rcpt, else null}],
     `recipients`: [{`address`, `state`, `transport`, `nexthop`, `route`, `first_attempt`,
-    `expires_at`, `notify`, `original_recipient`}].
+    `expires_at`, `notify`, `original_recipient`, `return_path`}].
     """
     request, last = explanation.request, explanation.last
     return {
@@ -206,6 +208,7 @@ def _recipient(destination: Destination) -> dict[str, Any]:
         "expires_at": destination.expires_at.isoformat(),
         "notify": destination.notify,
         "original_recipient": destination.original_recipient,
+        "return_path": destination.return_path,
     }
 
 

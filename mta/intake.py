@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from mta.models import State
 from mta.policy import recipients
 from mta.policy.facts import Policy, Resolution
-from mta.protocol import headers
-from mta.protocol.envelope import Envelope, Recipient
+from mta.protocol import address as addresses
+from mta.protocol import headers, srs
+from mta.protocol.envelope import DOUBLE_BOUNCE_SENDER, Envelope, Recipient
 from mta.queue.commit import RoutedRecipient, Submission
 
 UNROUTED = ("local", "")
@@ -75,6 +76,8 @@ class _Clock:
         times = policy.times
         null_sender = not envelope.reverse_path
         self._at = at
+        self._envelope = envelope
+        self._policy = policy
         self._first = at + times.submitdelay
         self._expires = at + (times.dsn_queuetime if null_sender else times.queuetime)
         self._warn = at + times.warntime if times.warntime and not null_sender else None
@@ -90,6 +93,7 @@ class _Clock:
             warn_at=self._warn,
             notify=recipient.notify,
             original_recipient=recipient.original_recipient,
+            return_path=_return_path(recipient, self._envelope, self._policy, self._at),
         )
 
     def expanded(self, recipient: Recipient) -> RoutedRecipient:
@@ -106,3 +110,28 @@ class _Clock:
             last_reply="250 2.0.0 delivered to alias",
             report="expanded" if "SUCCESS" in recipient.notify else "",
         )
+
+
+def _return_path(recipient: Recipient, envelope: Envelope, policy: Policy, at: datetime) -> str:
+    """What the next host is told instead of the reverse-path, "" for that: SRS.
+
+    It belongs to the recipient and is made here, once: one message may go to mailboxes of ours and
+    on to others, its own reverse-path is where our reports go, and an address that changed with
+    each attempt would be a new sender to a host that greylists. In the domain of the alias a bounce
+    finds back to us.
+    """
+    sender = envelope.reverse_path
+    if not (policy.srs_key and recipient.forwarded_by and sender):
+        return ""
+    if sender == DOUBLE_BOUNCE_SENDER or _is_ours(sender, policy):
+        return ""
+    if _is_ours(recipient.address, policy):
+        return ""
+    domain = addresses.split(recipient.forwarded_by)[1]
+    rewritten = srs.forward(sender, domain, policy.srs_key, srs.day_of(at.timestamp()))
+    return "" if rewritten == sender else rewritten
+
+
+def _is_ours(address: str, policy: Policy) -> bool:
+    """Whether we are an MX of its domain, so that we may send in its name, or it knows us."""
+    return policy.domain_kind(addresses.split(address)[1]) is not None

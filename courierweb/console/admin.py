@@ -52,7 +52,7 @@ class DomainAdmin(PolicyAdmin):
     list_display = ("name", "shown_kind", "mailbox_count", "note", "created_at")
     list_filter = ("kind",)
     search_fields = ("name", "note")
-    fields = ("name", "kind", "note")
+    fields = ("name", "kind", "separators", "note")
     change_form_outer_before_template = "console/domain_head.html"
     empty_list = "Add the first domain that this server shall receive mail for."
 

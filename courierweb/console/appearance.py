@@ -81,6 +81,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Domains", "domain", "admin:mta_domain_changelist"),
                     _item("Mailboxes", "inbox", "admin:mta_mailbox_changelist"),
                     _item("Aliases", "alternate_email", "admin:mta_alias_changelist"),
+                    _item("Address resolver", "conversion_path", "console:address"),
                 ],
             },
             {

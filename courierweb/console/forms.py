@@ -114,7 +114,9 @@ class AliasForm(forms.ModelForm):
         fields = ("name", "targets", "note")
         labels = {"name": "Address"}
         help_texts = {
-            "name": '"name@domain", or "@domain" for whatever has no mailbox or alias of its own'
+            "name": '"name@domain", or "@domain" for whatever has no mailbox or alias of its own; '
+            'for that "account" sends x to account-x of this host, "*@example.org" to the same '
+            "name there"
         }
 
 

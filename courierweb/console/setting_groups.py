@@ -80,6 +80,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("esmtptimeoutconnect", "esmtptimeouthelo"),
                 ("esmtptimeout", "esmtptimeoutdata"),
                 ("esmtptimeoutquit", "lease"),
+                "srs",
             )
         },
     ),

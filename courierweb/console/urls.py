@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from courierweb.console import changes, explain, jobs, message, queue, refusals, rules, search
+from courierweb.console import (
+    address,
+    changes,
+    explain,
+    jobs,
+    message,
+    queue,
+    refusals,
+    rules,
+    search,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -14,6 +24,7 @@ urlpatterns = [
     path("messages/<slug:queue_id>/source/", message.source, name="source"),
     path("refusals/", refusals.refusals, name="refusals"),
     path("refusals/<int:refusal_id>/", message.refusal, name="refusal"),
+    path("address/", address.address, name="address"),
     path("explain/", explain.explain, name="explain"),
     path("rules/", rules.rules, name="rules"),
     path("changes/<int:change_id>/", changes.change, name="change"),

@@ -80,4 +80,8 @@ def _destination(destination: Destination) -> Iterator[str]:
     hop = f" to {destination.nexthop}" if destination.nexthop else ""
     route = f" by the route {destination.route}" if destination.route else ""
     first = destination.first_attempt.strftime("%Y-%m-%d %H:%M:%S %Z")
-    yield f"  {destination.address}: {destination.transport}{hop}{route}, first attempt {first}"
+    as_from = f", as from {destination.return_path}" if destination.return_path else ""
+    yield (
+        f"  {destination.address}: {destination.transport}{hop}{route}{as_from},"
+        f" first attempt {first}"
+    )

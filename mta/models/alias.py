@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from mta.protocol import address
+from mta.protocol import address, virtual_domain
 
 
 def normalize_alias_name(value: str) -> str:
@@ -17,8 +17,9 @@ def normalize_alias_name(value: str) -> str:
 class Alias(models.Model):
     """`name` is "local@domain", or "@domain" for whatever has no entry of its own there.
 
-    Targets are addresses. One target replaces the address; several make a private list whose
-    members are queued NOTIFY=NEVER (Courier; spec section 3.6).
+    Targets are addresses; for "@domain" patterns, too (`mta.protocol.virtual_domain`). One
+    target replaces the address; several make a private list whose members are queued
+    NOTIFY=NEVER (Courier; spec section 3.6).
     """
 
     name = models.CharField(max_length=320, unique=True)
@@ -38,10 +39,11 @@ class Alias(models.Model):
             self.name = normalize_alias_name(self.name.strip())
         except address.AddressError as error:
             raise ValidationError({"name": str(error)}) from error
+        parse = virtual_domain.parse_target if self.name.startswith("@") else address.parse
         targets: list[str] = []
         for target in self.targets or []:
             try:
-                targets.append(address.parse(target.strip()))
+                targets.append(parse(target.strip()))
             except address.AddressError as error:
                 raise ValidationError({"targets": f"{target}: {error}"}) from error
         if not targets:

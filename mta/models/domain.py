@@ -3,7 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from mta.protocol import address
+from mta.protocol import address, extension
 
 
 def validate_domain(value: str) -> None:
@@ -16,6 +16,12 @@ def validate_domain(value: str) -> None:
         raise ValidationError("an address literal is not a domain")
 
 
+def validate_separators(value: str) -> None:
+    """Each character once, and none that means something else in an address."""
+    if len(set(value)) != len(value) or set(value) - set(extension.SEPARATORS):
+        raise ValidationError(f"only characters of {extension.SEPARATORS}, each once")
+
+
 class Domain(models.Model):
     """A domain that is ours. `.example.com` stands for every sub-domain of example.com."""
 
@@ -26,6 +32,13 @@ class Domain(models.Model):
 
     name = models.CharField(max_length=255, unique=True, validators=[validate_domain])
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.HOSTED)
+    separators = models.CharField(
+        max_length=5,
+        default="+",
+        blank=True,
+        validators=[validate_separators],
+        help_text='what sets an extension off: with "+", ann+lists is ann; empty for none',
+    )
     note = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -111,12 +111,14 @@ class Recipient(models.Model):
     """One recipient of one message: what the scheduler claims and a transport delivers.
 
     `next_attempt` is due time; `warn_at` is null once the delay was reported or never will be;
-    `report` names a DSN that is due ("failed", "delayed", "delivered", "relayed").
+    `report` names a DSN that is due ("failed", "delayed", "delivered", "relayed"). `return_path`
+    is what another host is told instead of the message's reverse-path, "" for that (SRS).
     """
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False)
     address = models.TextField()
     original_recipient = models.TextField()
+    return_path = models.TextField(default="", db_default="")
     notify = models.CharField(max_length=30)
     state = models.CharField(max_length=10, choices=State)
     transport = models.CharField(max_length=20)

@@ -163,6 +163,10 @@ class Settings(models.Model):
     warntime = models.DurationField(
         default=timedelta(hours=4), help_text="after this the sender is told of a delay; 0 never"
     )
+    srs = models.BooleanField(
+        default=False,
+        help_text="SRS: aliases that lead to other domains send on with a return path of ours",
+    )
     submitdelay = models.DurationField(
         default=timedelta(0), help_text="pause before the first attempt"
     )

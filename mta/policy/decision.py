@@ -113,6 +113,7 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         backscatter.backscatter,
         recipients.mailbox,
         recipients.alias,
+        recipients.srs,
         recipients.backup_domain,
         recipients.unknown_here,
         relay.authenticated_user,

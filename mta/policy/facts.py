@@ -139,11 +139,17 @@ class Times:
 
 @dataclass(frozen=True)
 class Policy:
-    """The configuration in force, as of `version`. `hostname` is our own name."""
+    """The configuration in force, as of `version`. `hostname` is our own name.
+
+    `separators` set extensions off, by domain. With `srs_key` foreign mail that aliases send on
+    gets return paths of ours, made with it; without one it does not.
+    """
 
     version: int
     hostname: str
     domains: Mapping[str, DomainKind] = field(default_factory=dict)
+    separators: Mapping[str, str] = field(default_factory=dict)
+    srs_key: bytes = field(default=b"", repr=False)
     access: tuple[Access, ...] = ()
     routes: Mapping[str, RouteFact] = field(default_factory=dict)
     limits: Limits = Limits()
@@ -247,6 +253,8 @@ class Standing(StrEnum):
     FOREIGN = "foreign"
     UNKNOWN = "unknown"
     LOOP = "loop"
+    RETURN_PATH = "return-path"
+    BAD_RETURN_PATH = "bad-return-path"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ def find_route(domain: str, routes: Mapping[str, RouteFact]) -> RouteFact | None
     return None
 
 
+def route_text(route: RouteFact) -> str:
+    """A route for people: "*: relay.example:25"."""
+    return f"{route.domain}: {route.relay}" + (f":{route.port}" if route.port else "")
+
+
 def _word(route: RouteFact) -> str:
     if route.relay == DISCARD:
         return f"{DISCARD}:"

@@ -4,11 +4,16 @@
     name: address, "quoted local"@example.org, Some Body <body@example.org>,
         :include:/a/list/of/addresses
     @example.org: everyone.else@example.com
+    @example.net: account
 
 A line that begins with a blank goes on with the one before. Definitions of one name add up.
-A name or an address without a domain belongs to the default domain. `/file` and `|command`
-members, and virtual domains that only name an account, have no counterpart here: they are
-reported apart from plain mistakes.
+A name or an address without a domain belongs to the default domain, except for the account of a
+virtual domain (`mta.protocol.virtual_domain`). `/file` and `|command` members have no counterpart
+here: they are reported apart from plain mistakes.
+
+Lists are included when the file is read, as Courier does it (spec 3.6), and not when mail comes:
+what an alias stands for is then a row like any other, with its history, the same on every host;
+and nobody who may write a file gets to change policy, or to have the server read a file for him.
 """
 
 import re
@@ -16,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mta.protocol import address
+from mta.protocol import address, virtual_domain
 
 MAX_INCLUDE_DEPTH = 10
 
@@ -124,14 +129,12 @@ class _Loader:
                 self._unsupported(number, f"{name}: delivery to the command {member.text}")
             case Kind.INCLUDE:
                 self._include(number, name, member.text, depth)
-            case Kind.ADDRESS if name.startswith("@") and "@" not in member.text:
-                self._unsupported(number, f"{name}: a virtual domain of the account {member.text}")
             case Kind.ADDRESS:
                 self._add_address(number, name, member.text)
 
     def _add_address(self, number: int, name: str, text: str) -> None:
         try:
-            target = self._with_domain(text)
+            target = self._target(name, text)
         except address.AddressError as error:
             self._mistake(number, f"{text}: {error}")
             return
@@ -155,6 +158,9 @@ class _Loader:
             if not line.lstrip().startswith("#"):
                 for member in split_members(line):
                     self._add_member(number, name, member, depth + 1)
+
+    def _target(self, name: str, text: str) -> str:
+        return virtual_domain.parse_target(text) if name[0] == "@" else self._with_domain(text)
 
     def _name(self, text: str) -> str:
         if text.startswith("@"):

@@ -34,6 +34,7 @@ class RoutedRecipient:
     warn_at: datetime | None = None
     notify: str = ""
     original_recipient: str = ""
+    return_path: str = ""
     state: State = State.QUEUED
     last_reply: str = ""
     report: str = ""
@@ -228,14 +229,15 @@ WITH given AS MATERIALIZED (
     INSERT INTO mta_event (at, message_id, kind, data)
     SELECT to_timestamp(at), id, 'accepted', accepted FROM given
 ), recipient AS (
-    INSERT INTO mta_recipient (message_id, address, original_recipient, notify, state, transport,
-        nexthop, next_attempt, expires_at, warn_at, last_reply, report, finished_at, attempts,
-        last_remote, last_command)
-    SELECT message_id, address, original_recipient, notify, state, transport, nexthop,
+    INSERT INTO mta_recipient (message_id, address, original_recipient, return_path, notify, state,
+        transport, nexthop, next_attempt, expires_at, warn_at, last_reply, report, finished_at,
+        attempts, last_remote, last_command)
+    SELECT message_id, address, original_recipient, return_path, notify, state, transport, nexthop,
         to_timestamp(next_attempt), to_timestamp(expires_at), to_timestamp(warn_at), last_reply,
         report, to_timestamp(finished_at), 0, '', ''
     FROM json_to_recordset(%(recipients)s::json) AS t(
-        message_id int8, address text, original_recipient text, notify text, state text,
+        message_id int8, address text, original_recipient text, return_path text, notify text,
+        state text,
         transport text, nexthop text, next_attempt float8, expires_at float8, warn_at float8,
         last_reply text, report text, finished_at float8)
 ), refusal AS (
@@ -297,6 +299,7 @@ def _recipient_row(submission: Submission, row: RoutedRecipient) -> dict[str, An
         "message_id": submission.id,
         "address": row.address,
         "original_recipient": row.original_recipient,
+        "return_path": row.return_path,
         "notify": row.notify,
         "state": row.state,
         "transport": row.transport,

@@ -39,6 +39,7 @@ class LeasedRecipient:
     size: int
     verp: bool = False
     requiretls: bool = False
+    return_path: str = ""
     content: bytes | None = None
 
 
@@ -111,7 +112,7 @@ RETURNING lease.id, lease.nexthop, lease.acquired_at,
           (SELECT version FROM mta_policystate WHERE id = 1),
           r.id, r.message_id, r.address, r.original_recipient, r.notify, r.attempts,
           r.expires_at, r.warn_at, m.created_at, m.reverse_path, m.ret, m.envid, m.smtputf8,
-          m.eight_bit, m.size, m.verp, m.requiretls,
+          m.eight_bit, m.size, m.verp, m.requiretls, r.return_path,
           CASE WHEN m.size <= 16384 THEN
               (SELECT data FROM mta_content c WHERE c.message_id = m.id)
           END

@@ -119,7 +119,8 @@ class QueueGroup:
 
 @dataclass(frozen=True, slots=True)
 class RecipientRow:
-    """A recipient in whatever state, with its last reply."""
+    """A recipient in whatever state, with its last reply and its own return path ("" for that of
+    the message)."""
 
     id: int
     address: str
@@ -134,6 +135,7 @@ class RecipientRow:
     last_reply: str
     last_remote: str
     report: str
+    return_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +233,8 @@ def recipients_of(message_ids: list[int]) -> dict[int, list[RecipientRow]]:
     found: dict[int, list[RecipientRow]] = {}
     rows = fetch(
         "SELECT message_id, id, address, original_recipient, state, transport, nexthop,"
-        " attempts, next_attempt, expires_at, finished_at, last_reply, last_remote, report"
-        " FROM mta_recipient WHERE message_id = ANY(%s) ORDER BY id",
+        " attempts, next_attempt, expires_at, finished_at, last_reply, last_remote, report,"
+        " return_path FROM mta_recipient WHERE message_id = ANY(%s) ORDER BY id",
         [message_ids],
     )
     for message_id, *columns in rows:

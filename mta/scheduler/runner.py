@@ -292,6 +292,7 @@ def _messages(recipients: Iterable[LeasedRecipient]) -> Iterator[QueuedMessage]:
                     id=member.id,
                     address=member.address,
                     original_recipient=member.original_recipient,
+                    return_path=member.return_path,
                     notify=member.notify,
                     attempt=member.attempts,
                 )

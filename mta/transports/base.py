@@ -24,13 +24,17 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueuedRecipient:
-    """A recipient row as a transport sees it. `attempt` counts from 1 and includes this one."""
+    """A recipient row as a transport sees it. `attempt` counts from 1 and includes this one.
+
+    `return_path` is what another host is told instead of the message's reverse-path, "" for that.
+    """
 
     id: int
     address: str
     original_recipient: str = ""
     notify: str = ""
     attempt: int = 1
+    return_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

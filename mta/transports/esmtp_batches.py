@@ -46,13 +46,17 @@ def batches(
     recipients go without a reverse-path, as Courier does.
     """
     silent = [] if "DSN" in offered else [each for each in recipients if each.notify == "NEVER"]
-    others = [each for each in recipients if each not in silent]
+    spoken = [each for each in recipients if each not in silent]
+    others = [each for each in spoken if not each.return_path]
     variable = message.verp and verp.is_possible(message.reverse_path)
     if variable and not verp.is_offered(offered):
         for each in others:
             yield Batch(verp.encode(message.reverse_path, each.address), [each])
     else:
         yield from _in_hundreds(others, message.reverse_path, is_verp=variable)
+    for return_path in dict.fromkeys(each.return_path for each in spoken if each.return_path):
+        forwarded = [each for each in spoken if each.return_path == return_path]
+        yield from _in_hundreds(forwarded, return_path)
     yield from _in_hundreds(silent, "")
 
 

@@ -31,9 +31,28 @@ def test_an_alias_is_set_again_and_removed(run, listed, here):
     assert not Alias.objects.exists()
 
 
+def test_virtual_domains_are_set_and_imported(run, listed, import_text):
+    run("alias", "set", "@one.test", "web")
+    run("alias", "set", "@two.test", "*@one.test")
+    import_text("@three.test: web!\n@four.test: old-*@one.test\n")
+    assert {row["name"]: row["targets"] for row in listed("alias", "list")} == {
+        "@one.test": ["web"],
+        "@two.test": ["*@one.test"],
+        "@three.test": ["web!"],
+        "@four.test": ["old-*@one.test"],
+    }
+
+
+def test_only_files_are_included(import_text):
+    with pytest.raises(CommandError, match="nothing was imported"):
+        import_text("a: :include:/dev/zero\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("set", "@v.test", "a*"), "account"),
+        (("set", "@v.test", "**@x.test"), "only once"),
         (("set", "a b", "x@y.test"), "malformed"),
         (("set", "a", "x@"), "the domain is empty"),
         (("set", "a"), "required"),

@@ -95,3 +95,11 @@ def test_submission_without_a_user(run):
 def test_mistakes_are_one_sentence(run, arguments, words):
     with pytest.raises(CommandError, match=words):
         run("explain", *arguments)
+
+
+def test_mail_that_is_sent_on_says_as_from_whom(run, listed):
+    Settings.objects.update(srs=True)
+    Alias.objects.create(name="out@example.test", targets=["pal@elsewhere.example"])
+    (end,) = listed(*SESSION, "--to", "out@example.test")["recipients"]
+    assert end["return_path"].startswith("SRS0=")
+    assert f"as from {end['return_path']}" in run(*SESSION, "--to", "out@example.test")

@@ -21,9 +21,12 @@ def test_a_domain_comes_and_goes(run, listed):
     run("domain", "add", "Example.TEST", "--note", "ours")
     run("domain", "add", ".backup.test", "--kind", "backup")
     assert listed("domain", "list") == [
-        {"name": ".backup.test", "kind": "backup", "note": ""},
-        {"name": "example.test", "kind": "hosted", "note": "ours"},
+        {"name": ".backup.test", "kind": "backup", "separators": "+", "note": ""},
+        {"name": "example.test", "kind": "hosted", "separators": "+", "note": "ours"},
     ]
+    assert "+-" in run("domain", "set", "example.test", "--separators", "+-")
+    assert "no extensions" in run("domain", "set", "example.test", "--separators", "")
+    assert Domain.objects.get(name="example.test").separators == ""
     assert "example.test" in run("domain", "list")
     run("domain", "remove", "EXAMPLE.test")
     assert [row["name"] for row in listed("domain", "list")] == [".backup.test"]
@@ -38,6 +41,10 @@ def test_a_domain_comes_and_goes(run, listed):
         (("domain", "remove", "other.test"), "no domain here"),
         (("domain", "remove", "-"), "not a valid name|no domain"),
         (("domain",), "required"),
+        (("domain", "set", "example.test"), "--separators"),
+        (("domain", "set", "example.test", "--separators", "+@"), "each once"),
+        (("domain", "set", "example.test", "--separators", "++"), "each once"),
+        (("domain", "add", "new.test", "--separators", "a"), "each once"),
         (("mailbox", "add", "bob@other.test", "--password", "x"), "domain add other.test"),
         (("mailbox", "add", "bob", "--password", "x"), "no domain"),
         (("mailbox", "add", "a/b@example.test", "--password", "x"), "slashes"),

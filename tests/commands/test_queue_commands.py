@@ -139,6 +139,11 @@ def test_cancelmsg_gives_the_reason_and_asks_for_the_report(message, run, no_bro
         run("cancelmsg", message.queue_id)
 
 
+def test_trace_says_as_from_whom_mail_was_sent_on(message, run):
+    message.recipient_set.update(return_path="SRS0=x@here.test")
+    assert "as from SRS0=x@here.test" in run("trace", message.queue_id)
+
+
 def test_finished_messages_can_be_traced_but_not_cancelled(message, run):
     finish(message, timezone.now())
     assert "delivered" in run("trace", message.queue_id)

@@ -63,6 +63,16 @@ def test_the_timeline_tells_the_story_in_order(browser):
     assert "not matched" in story
 
 
+def test_what_was_sent_on_shows_its_return_path(browser):
+    message = make_message("pal@elsewhere.example")
+    url = f"/console/messages/{message.queue_id}/"
+    assert "sent on as from" not in browser.get(url).text
+    message.recipient_set.update(return_path="SRS0=<b>@example.test")
+    page = browser.get(url).text
+    assert "sent on as from" in page
+    assert "SRS0=&lt;b&gt;@example.test" in page
+
+
 def test_a_finished_message_offers_no_actions(browser):
     message = make_story()
     assert 'name="verb"' not in browser.get(f"/console/messages/{message.queue_id}/").text

@@ -24,6 +24,7 @@ PAGES = (
     "/console/find/?q=bob@example.test",
     "/console/refusals/",
     "/console/rules/",
+    "/console/address/?q=bob@example.test",
     "/console/explain/?client=192.0.2.7&from=<>&to=bob@example.test&to=x@y.example",
     "/console/mta/dnslist/add/",
     "/console/mta/accessrule/add/",

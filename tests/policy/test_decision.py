@@ -68,6 +68,7 @@ def test_a_decision_says_how_it_came_about():
         ("backscatter", False),
         ("mailbox", False),
         ("alias", False),
+        ("srs", False),
         ("backup_domain", False),
         ("unknown_here", True),
     ]
@@ -147,6 +148,8 @@ def test_no_network_relays_by_default_and_users_do():
         (Standing.DISABLED, "mailbox", "550 5.2.1"),
         (Standing.LOOP, "alias", "550 5.4.6"),
         (Standing.UNKNOWN, "unknown_here", "550 5.1.1"),
+        (Standing.RETURN_PATH, "srs", "250 2.1.5"),
+        (Standing.BAD_RETURN_PATH, "srs", "550 5.1.1 <x@y.example>: because"),
         (Standing.FOREIGN, "denied", "550 5.7.1"),
     ],
 )

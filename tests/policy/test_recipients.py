@@ -6,7 +6,10 @@ import pytest
 
 from mta.policy.facts import DomainKind, Resolution, Standing
 from mta.policy.recipients import MAX_TARGETS, expand, resolve
+from mta.protocol import srs
 from mta.protocol.envelope import Recipient
+
+SRS_KEY, SRS_DAY = b"key", 20_000
 
 
 @dataclass
@@ -19,10 +22,18 @@ class Book:
     quotas: dict[str, int] = field(default_factory=dict)
     sizelimits: dict[str, int] = field(default_factory=dict)
 
+    separators_of: dict[str, str] = field(default_factory=dict)
+
     def domain_kind(self, domain: str) -> DomainKind | None:
-        kinds = {"d.example": DomainKind.HOSTED, "mail.example": DomainKind.HOSTED}
+        kinds = dict.fromkeys(("d.example", "mail.example", "v.example"), DomainKind.HOSTED)
         others = {"backup.example": DomainKind.BACKUP, "other-name.example": DomainKind.LOCAL}
         return {**kinds, **others}.get(domain)
+
+    def separators(self, domain: str) -> str:
+        return self.separators_of.get(domain, "+" if domain == "d.example" else "")
+
+    def returns_to(self, address: str) -> str:
+        return srs.reverse(address, SRS_KEY, SRS_DAY)
 
     def mailbox(self, address: str) -> bool | None:
         return self.mailboxes.get(address)
@@ -204,6 +215,7 @@ def test_a_direct_recipient_keeps_its_wishes(turn):
 def test_the_address_that_was_given_is_remembered():
     (replaced,) = expand([direct("sales", "DELAY", target="bob")]).recipients
     assert replaced == Recipient("bob@d.example", "DELAY", "rfc822;sales@d.example")
+    assert not replaced.forwarded_by
     given = Recipient("sales@d.example", "", "rfc822;orig@x.example")
     resolution = Resolution("sales@d.example", Standing.ALIAS, ("bob@d.example",))
     assert expand([(given, resolution)]).recipients[0].original_recipient == "rfc822;orig@x.example"
@@ -267,3 +279,206 @@ def test_limits_count_where_one_mailbox_gets_it_all(address, quota, sizelimit):
     lookup.sizelimits["bob@d.example"] = 50
     found = resolve(address, lookup)
     assert (found.quota, found.sizelimit) == (quota, sizelimit)
+
+
+# --- extensions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("ann+lists", "ann"),
+        ("ANN+Lists", "ann"),
+        ("ann+a+b", "ann"),
+        ("ann+own", "ann+own"),
+        ("ann+own+more", "ann+own"),
+        ("ann+a+b+c+d+e", "ann"),
+        ("sales+q1", "bob"),
+    ],
+)
+def test_an_extension_is_dropped_when_the_address_has_no_mailbox_of_its_own(name, end):
+    lookup = book("ann", "ann+own", "bob", sales="bob")
+    assert targets(name, lookup)[1] == [end]
+
+
+@pytest.mark.parametrize("name", ["nobody+x", "+ann", "+", "ann-x", "a+b+c+d+e+f"])
+def test_an_extension_of_nobody_is_nobody(name):
+    assert targets(name, book("ann", "a+b+c+d+e")) == (Standing.UNKNOWN, [])
+
+
+def test_extensions_are_a_matter_of_the_domain():
+    lookup = book("ann")
+    lookup.separators_of = {"d.example": ""}
+    assert targets("ann+x", lookup)[0] is Standing.UNKNOWN
+    lookup.separators_of = {"d.example": "+-"}
+    assert targets("ann-x+y", lookup) == (Standing.MAILBOX, ["ann"])
+
+
+def test_an_extension_comes_before_the_catch_all():
+    assert targets("ann+x", book("ann", "bob", CATCH="bob"))[1] == ["ann"]
+
+
+def test_an_extension_of_a_disabled_mailbox_is_disabled():
+    lookup = Book(mailboxes={"dora@d.example": False})
+    assert resolve("dora+x@d.example", lookup).standing is Standing.DISABLED
+
+
+def test_the_extension_stays_in_the_original_recipient():
+    given = Recipient("Ann+Lists@d.example", "SUCCESS")
+    (final,) = expand([(given, resolve(given.address, book("ann")))]).recipients
+    assert final.address == "ann@d.example"
+    assert final.original_recipient == "rfc822;Ann+Lists@d.example"
+    assert final.notify == "SUCCESS"
+
+
+def test_the_sender_of_verp_mail_does_not_know_who_has_the_extension():
+    given = Recipient("ann+lists@d.example")
+    expanded = expand([(given, resolve(given.address, book("ann")))], verp=True)
+    assert [each.notify for each in expanded.recipients] == ["NEVER"]
+    assert expanded.lists == (given,)
+
+
+def test_an_alias_that_names_itself_with_an_extension_means_the_mailbox():
+    lookup = book("bob", **{"bob+x": "bob+x friend@elsewhere.example"})
+    assert targets("bob+x", lookup)[1] == ["bob", "friend@elsewhere.example"]
+
+
+# --- virtual domains -----------------------------------------------------------------------------
+
+
+def virtual(target: str, *mailboxes: str, **aliases: str) -> Book:
+    """v.example is virtual; this host is mail.example."""
+    lookup = book(*(f"{name}@mail.example" for name in mailboxes), **aliases)
+    lookup.aliases["@v.example"] = (target,)
+    return lookup
+
+
+@pytest.mark.parametrize(
+    ("target", "end"),
+    [
+        ("web", "web-info@mail.example"),
+        ("web!", "webinfo@mail.example"),
+        ("*@mail.example", "info@mail.example"),
+        ("old-*@mail.example", "old-info@mail.example"),
+    ],
+)
+def test_a_virtual_domain_gives_each_address_a_name(target, end):
+    lookup = virtual(target, end.split("@")[0])
+    resolution = resolve("Info@v.example", lookup)
+    assert (resolution.standing, resolution.targets) == (Standing.ALIAS, (end,))
+    assert not resolution.is_list
+
+
+def test_what_the_account_has_no_name_for_is_the_accounts():
+    resolution = resolve("info@v.example", virtual("web", "web"))
+    assert (resolution.standing, resolution.targets) == (Standing.ALIAS, ("web@mail.example",))
+    assert any("web-info@mail.example" in step for step in resolution.steps)
+    hosted = virtual("web-*@d.example")
+    hosted.mailboxes["web@d.example"] = True
+    assert resolve("info@v.example", hosted).targets == ("web@d.example",)
+
+
+def test_an_account_may_have_aliases_for_its_names():
+    lookup = virtual("web", "web", "ann")
+    lookup.aliases["web-info@mail.example"] = ("ann@mail.example",)
+    assert resolve("info@v.example", lookup).targets == ("ann@mail.example",)
+    assert resolve("other@v.example", lookup).targets == ("web@mail.example",)
+
+
+@pytest.mark.parametrize(
+    ("target", "mailboxes"),
+    [("web", ()), ("web!", ("web",)), ("*@mail.example", ("other",)), ("a*@mail.example", ("a",))],
+)
+def test_nobody_in_a_virtual_domain_is_refused_and_not_bounced(target, mailboxes):
+    resolution = resolve("info@v.example", virtual(target, *mailboxes))
+    assert (resolution.standing, resolution.targets) == (Standing.UNKNOWN, ())
+
+
+def test_a_virtual_domain_of_a_disabled_account():
+    lookup = virtual("web")
+    lookup.mailboxes["web@mail.example"] = False
+    assert resolve("info@v.example", lookup).standing is Standing.DISABLED
+
+
+def test_addresses_of_their_own_come_before_the_virtual_domain():
+    lookup = virtual("web", "web", "ann")
+    lookup.aliases["info@v.example"] = ("ann@mail.example",)
+    lookup.mailboxes["box@v.example"] = True
+    assert resolve("info@v.example", lookup).targets == ("ann@mail.example",)
+    assert resolve("box@v.example", lookup).standing is Standing.MAILBOX
+
+
+def test_a_domain_that_is_a_foreign_one_keeps_the_case_of_names():
+    lookup = virtual("*@elsewhere.example")
+    assert resolve("Info@v.example", lookup).targets == ("Info@elsewhere.example",)
+
+
+def test_domains_that_stand_for_each_other_lead_nowhere():
+    lookup = virtual("*@d.example")
+    lookup.aliases["@d.example"] = ("*@v.example",)
+    assert resolve("info@v.example", lookup).standing is Standing.LOOP
+
+
+def test_a_virtual_domain_on_a_host_that_hosts_nothing_has_nobody():
+    lookup = virtual("web", "web")
+    lookup.postmaster = "postmaster@elsewhere.example"
+    assert resolve("info@v.example", lookup).standing is Standing.UNKNOWN
+
+
+def test_patterns_among_several_targets():
+    lookup = virtual("*@mail.example", "info")
+    lookup.aliases["@v.example"] = ("*@mail.example", "ann@elsewhere.example")
+    assert resolve("info@v.example", lookup).targets == (
+        "info@mail.example",
+        "ann@elsewhere.example",
+    )
+
+
+def test_a_second_way_to_somebody_is_told_and_gives_no_second_copy():
+    resolution = resolve("all@d.example", book("ann", team="ann", all="team ann"))
+    assert resolution.targets == ("ann@d.example",)
+    assert "ann@d.example has its copy already" in resolution.steps
+
+
+# --- return paths (SRS) --------------------------------------------------------------------------
+
+
+def return_path(sender: str = "friend@elsewhere.example", domain: str = "d.example") -> str:
+    return srs.forward(sender, domain, SRS_KEY, SRS_DAY)
+
+
+def test_a_bounce_of_forwarded_mail_is_for_its_sender():
+    resolution = resolve(return_path(), book())
+    assert resolution.standing is Standing.RETURN_PATH
+    assert resolution.targets == ("friend@elsewhere.example",)
+
+
+def test_the_sender_may_be_somebody_here_by_now():
+    assert resolve(return_path("bob@d.example"), book("bob")).targets == ("bob@d.example",)
+    assert resolve(return_path("bob@d.example"), book()).standing is Standing.UNKNOWN
+
+
+@pytest.mark.parametrize("domain", ["v.example", "d.example"])
+def test_return_paths_come_before_catch_alls_and_virtual_domains(domain):
+    lookup = virtual("web", "web", CATCH="bob")
+    resolution = resolve(return_path(domain=domain), lookup)
+    assert resolution.targets == ("friend@elsewhere.example",)
+
+
+def test_return_paths_that_are_not_ours():
+    resolution = resolve("SRS0=AAAAAA=RA=a.example=ann@d.example", book(CATCH="bob"))
+    assert resolution.standing is Standing.BAD_RETURN_PATH
+    assert resolution.steps[-1] == "the return path is not one that we made"
+    assert resolve("SRS0=A=RA=a.example=ann@x.example", book()).standing is Standing.FOREIGN
+
+
+def test_who_put_an_address_in_its_place_is_known():
+    lookup = book("ann", team="ann x@elsewhere.example", out="y@elsewhere.example")
+    names = ("team@d.example", "out@d.example", "ann+x@d.example", "z@elsewhere.example")
+    given = [(Recipient(name), resolve(name, lookup)) for name in names]
+    assert {each.address: each.forwarded_by for each in expand(given).recipients} == {
+        "ann@d.example": "",
+        "x@elsewhere.example": "team@d.example",
+        "y@elsewhere.example": "out@d.example",
+        "z@elsewhere.example": "",
+    }

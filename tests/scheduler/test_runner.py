@@ -130,7 +130,9 @@ def test_everything_that_is_due_is_delivered_by_destination():
 @pytest.mark.django_db
 def test_the_request_holds_what_a_transport_needs():
     message = make_message("a@x.example", content=b"octets", ret="HDRS", envid="e", smtputf8=True)
-    message.recipient_set.update(notify="SUCCESS", original_recipient="rfc822;o@x.example")
+    message.recipient_set.update(
+        notify="SUCCESS", original_recipient="rfc822;o@x.example", return_path="SRS0=x@y.example"
+    )
     contents = []
 
     def deliver(request, context):
@@ -149,6 +151,7 @@ def test_the_request_holds_what_a_transport_needs():
     assert queued.created_at == message.created_at.timestamp()
     (recipient,) = queued.recipients
     assert (recipient.notify, recipient.original_recipient) == ("SUCCESS", "rfc822;o@x.example")
+    assert recipient.return_path == "SRS0=x@y.example"
     assert recipient.attempt == 1
     assert contents == [b"octets"]
 

@@ -47,6 +47,27 @@ def test_recipients_who_want_no_report_hide_the_sender_from_a_peer_without_dsn()
     ]
 
 
+def test_forwarded_recipients_have_a_return_path_of_their_own() -> None:
+    recipients = (
+        QueuedRecipient(1000, "ann@example.org"),
+        QueuedRecipient(1001, "bob@example.org", return_path="SRS0=b@here.example"),
+        QueuedRecipient(1002, "cyd@example.org", return_path="SRS0=c@here.example"),
+        QueuedRecipient(1003, "dan@example.org", return_path="SRS0=b@here.example"),
+    )
+    with Sink() as sink:
+        delivery = Delivery(sink.nexthop, message(1, recipients=recipients, verp=True))
+    assert set(delivery.results) == {Result.SENT}
+    assert [
+        (taken.reverse_path, taken.recipients)
+        for taken in sink.messages
+        if taken.reverse_path.startswith("SRS0")
+    ] == [
+        ("SRS0=b@here.example", ["bob@example.org", "dan@example.org"]),
+        ("SRS0=c@here.example", ["cyd@example.org"]),
+    ]
+    assert len(sink.messages) == 3
+
+
 def test_a_peer_that_only_knows_helo() -> None:
     with Sink(replies={"EHLO": "502 5.5.1 what?"}) as sink:
         delivery = Delivery(sink.nexthop, message(1, "ann@example.org"))

@@ -1,5 +1,6 @@
 """alias set|list|remove|import: names that stand for other addresses."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mta.models.alias import normalize_alias_name
 from mta.protocol import address, aliases_file
 
 IMPORT_BATCH = 1000
+LARGEST_LIST = 64 * 1024 * 1024
 
 
 class Command(ApplianceCommand):
@@ -57,7 +59,8 @@ class Command(ApplianceCommand):
         name = stored_name(name)
         with policy_change():
             alias = Alias.objects.filter(name=name).first() or Alias(name=name)
-            alias.targets = [with_domain(target) for target in targets]
+            whole = name.startswith("@")
+            alias.targets = targets if whole else [with_domain(target) for target in targets]
             alias.full_clean()
             alias.save()
         self.stdout.write(f"{alias.name} stands for {', '.join(alias.targets)}")
@@ -76,7 +79,7 @@ class Command(ApplianceCommand):
             raise CommandError(f"{file}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise CommandError(f"{file} is not UTF-8 text") from error
-        table = aliases_file.load(text, runtime.hostname(), read_file)
+        table = aliases_file.load(text, runtime.hostname(), read_included)
         for problem in table.mistakes:
             self.stderr.write(f"{file}: {printable(str(problem))}")
         for problem in table.unsupported:
@@ -107,6 +110,16 @@ def read_file(path: str) -> str:
     """A file, or standard input for "-". Raises OSError, UnicodeDecodeError."""
     data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     return data.decode("utf-8")
+
+
+def read_included(path: str) -> str:
+    """A list that an aliases file includes. Raises OSError, UnicodeDecodeError."""
+    # A device has no end, and a pipe may never begin.
+    if Path(path).exists() and not Path(path).is_file():
+        raise OSError(errno.EINVAL, "not a regular file")
+    if Path(path).stat().st_size > LARGEST_LIST:
+        raise OSError(errno.EFBIG, f"larger than {LARGEST_LIST} octets")
+    return read_file(path)
 
 
 def _store(entries: dict[str, list[str]]) -> tuple[int, int]:

@@ -36,7 +36,8 @@ class Command(ApplianceCommand):
         if summary.subject:
             self.stdout.write(f"Subject {printable(summary.subject)}")
         for row in summary.recipients:
-            self.stdout.write(f"To      {printable(row.address)} ({row.state})")
+            as_from = f", as from {printable(row.return_path)}" if row.return_path else ""
+            self.stdout.write(f"To      {printable(row.address)} ({row.state}){as_from}")
         self.stdout.write("")
         for entry in entries:
             about = f"{entry.recipient}: " if entry.recipient not in entry.sentence else ""
