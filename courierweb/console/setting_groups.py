@@ -80,8 +80,9 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("esmtptimeoutconnect", "esmtptimeouthelo"),
                 ("esmtptimeout", "esmtptimeoutdata"),
                 ("esmtptimeoutquit", "lease"),
+                ("dnssec", "mtasts"),
             )
         },
     ),
-    ("History", {"fields": (("keep_history", "keep_content"), "keep_refusals")}),
+    ("History", {"fields": (("keep_history", "keep_content"), ("keep_refusals", "keep_tls"))}),
 )

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from courierweb.console import changes, explain, jobs, message, queue, refusals, rules, search
+from courierweb.console import (
+    changes,
+    explain,
+    jobs,
+    message,
+    queue,
+    refusals,
+    rules,
+    search,
+    tls,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -16,6 +26,7 @@ urlpatterns = [
     path("refusals/<int:refusal_id>/", message.refusal, name="refusal"),
     path("explain/", explain.explain, name="explain"),
     path("rules/", rules.rules, name="rules"),
+    path("tls/", tls.tls, name="tls"),
     path("changes/<int:change_id>/", changes.change, name="change"),
     path("domains/<int:domain_id>/check-dns/", jobs.check_dns, name="check_dns"),
     path("jobs/<slug:job_id>/", jobs.job, name="job"),
