@@ -5,6 +5,7 @@ who can suppress those must not be able to turn the protection off. It is fetche
 record has another id, and once a day, so that it does not expire while the domain means it.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ REFRESH = timedelta(days=1)
 RETRY = timedelta(minutes=5)
 # Seconds for which a process does not look at all.
 REMEMBERED = 60.0
-MAX_DOMAIN = 255
+_DOMAIN = re.compile(r"[a-z0-9_.-]{1,255}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class StsPolicies:
         May take as long as DNS and fetch together, see `sts_fetch.SECONDS`.
         """
         domain = domain.lower()
-        if len(domain) > MAX_DOMAIN:
+        if not _DOMAIN.match(domain):
             return NO_POLICY
         known = self._remembered.get(domain)
         if known is None:

@@ -104,7 +104,7 @@ def _body(data: bytes) -> bytes:
     response = HTTPResponse(_Received(data), method="GET")  # type: ignore[arg-type]
     try:
         response.begin()
-        body = response.read(MAX_POLICY + 1)
+        body = response.read()
     except HTTPException as error:
         raise FetchFailed("the policy host does not speak HTTP") from error
     if response.status != 200:
