@@ -11,13 +11,12 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
-from ipaddress import ip_address
 from pathlib import Path
 
 from django.conf import settings
 from django.utils import timezone
 
-from mta import intake, maillog, sts
+from mta import dnssec, intake, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
 from mta.ingress.committer import Committer
@@ -27,19 +26,15 @@ from mta.ingress.house import House, Listener
 from mta.ingress.inquiry import Inquiry
 from mta.ingress.process import Door, tls_context
 from mta.ingress.wire import Budget
-from mta.models import DnssecTrust
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing
 from mta.protocol import trace
-from mta.protocol.dns_resolver import nameservers
 from mta.protocol.envelope import Envelope, Source
-from mta.protocol.mx import DnsTrouble, is_ip
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
 from mta.queue import commit, heartbeat, ids, lease, retention
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
-from mta.scheduler.contents import Contents
 from mta.transports import dsn, registry
 from mta.transports.base import DeliveryContext, Transport
 
@@ -197,7 +192,7 @@ def workshop() -> runner.Workshop:
     return runner.Workshop(
         transports=transports(),
         directory=directory(),
-        context=_context,
+        context=delivery_context,
         nudge=_nudger,
         reports_due=lambda: _nudger(REPORT),
         stopping=lambda: _stopping,
@@ -247,7 +242,10 @@ def _tls() -> ssl.SSLContext | None:
         return None
 
 
-def _context(contents: Contents, committing: Callable[[Iterable[int]], None]) -> DeliveryContext:
+def delivery_context(
+    contents: Callable[[int], bytes], committing: Callable[[Iterable[int]], None]
+) -> DeliveryContext:
+    """What a transport may use, by the policy last refreshed."""
     times = directory().settings
     return DeliveryContext(
         hostname=hostname(),
@@ -265,7 +263,7 @@ def _context(contents: Contents, committing: Callable[[Iterable[int]], None]) ->
         },
         quota=directory().quota,
         sizelimit=directory().sizelimit,
-        dane=_believes_dnssec(),
+        dane=dnssec.is_believed(times.dnssec, settings.ENVIRONMENT.dns),
         sts=_sts_policies().find if times.mtasts else lambda domain: NO_POLICY,
     )
 
@@ -273,18 +271,6 @@ def _context(contents: Contents, committing: Callable[[Iterable[int]], None]) ->
 @lru_cache(maxsize=1)
 def _sts_policies() -> sts.StsPolicies:
     return sts.StsPolicies(settings.ENVIRONMENT.dns)
-
-
-def _believes_dnssec() -> bool:
-    """Whether the name servers' word on DNSSEC counts, see `DnssecTrust`."""
-    trust = directory().settings.dnssec
-    if trust != DnssecTrust.LOOPBACK:
-        return bool(trust == DnssecTrust.ALWAYS)
-    try:
-        servers = nameservers(settings.ENVIRONMENT.dns)
-    except DnsTrouble:
-        return False
-    return all(is_ip(each) and ip_address(each).is_loopback for each in servers)
 
 
 def _received(envelope: Envelope, arrival: intake.Arrival) -> bytes:

@@ -90,15 +90,16 @@ class DnsResolver:
         self._one_lookup = lifetime * _SHARE_OF_ONE_LOOKUP
         self._left = lifetime
         self._cache = cache
-        self._unproven: set[dns.name.Name] = set()
+        self._proven: dict[dns.name.Name, bool] = {}
 
     def proven(self, name: str) -> bool:
-        """Whether all that this resolver was answered about `name` was validated by DNSSEC.
+        """Whether this resolver had answers about `name`, and DNSSEC validated all of them.
 
-        That is the name server's word (the AD flag), worth as much as the way to it is safe. It
-        says nothing when nothing was asked.
+        That is the name server's word (the AD flag), worth as much as the way to it is safe. An
+        answer that did not come changes nothing: whoever can hold back one about IPv6 must not be
+        able to make a signed name look like an unsigned one.
         """
-        return _name(name) not in self._unproven
+        return self._proven.get(_name(name), False)
 
     def mx(self, domain: str) -> Sequence[tuple[int, str]]:
         return self._ask(
@@ -154,13 +155,8 @@ class DnsResolver:
     ) -> tuple[Any, ...]:
         """What `read` makes of each record of `kind`, from the cache when it has them."""
         asked = _name(name)
-        try:
-            records = self._recall(asked, kind, read)
-        except MxError:
-            self._unproven.add(asked)
-            raise
-        if not records.validated:
-            self._unproven.add(asked)
+        records = self._recall(asked, kind, read)
+        self._proven[asked] = records.validated and self._proven.get(asked, True)
         return records
 
     def _recall(

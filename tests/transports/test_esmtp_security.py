@@ -107,6 +107,14 @@ def test_what_is_not_signed_from_end_to_end_proves_nothing(unsigned: str) -> Non
     assert delivery.tls_words == [f"{HOST} no-policy-found success"]
 
 
+def test_who_holds_back_an_answer_about_ipv6_does_not_turn_dane_off() -> None:
+    with Sink(tls=Tls.STARTTLS, certificate=LEAF.pair) as sink:
+        records = zone(sink, OTHER.tlsa(3))
+        records[HOST] = {"A": ["127.0.0.1"], "AAAA": Trouble.SERVFAIL}
+        delivery = by_mx(sink, "example.org", records, signed=True)
+    assert delivery.replies == ["451 4.7.5"]
+
+
 def test_the_word_of_a_name_server_that_is_not_trusted_does_not_count() -> None:
     with Sink(tls=Tls.STARTTLS, certificate=LEAF.pair) as sink:
         delivery = by_mx(sink, "example.org", zone(sink, OTHER.tlsa(3)))
