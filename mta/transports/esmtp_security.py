@@ -109,7 +109,7 @@ class Guard:
         try:
             tlsa.check(self._demand.tlsa, stream.chain, self._names)
         except DaneMismatch as error:
-            raise UntrustedCertificate(f"DANE: {error}") from error
+            raise UntrustedCertificate(f"untrusted certificate: {error}") from error
 
     def settled(self, stream: SmtpStream) -> None:
         """A session is open and as protected as it will be."""
@@ -143,9 +143,7 @@ class Guard:
         """The same failure with the name of the host and of who asks for more."""
         if isinstance(error, NoStartTls):
             return error
-        told = type(error)(f"{self._host}: {error}{self._by()}")
-        told.__cause__ = error
-        return told
+        return type(error)(f"{self._host}: {error}{self._by()}")
 
     def _by(self) -> str:
         return {PolicyType.TLSA: " (DANE)", PolicyType.STS: " (MTA-STS)"}.get(

@@ -1,8 +1,10 @@
 """MTA-STS records and policies, good, bad and hostile (RFC 8461)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mta.protocol.mta_sts import MAX_AGE, InvalidPolicy, Mode, parse_policy, record_id
+from mta.protocol.mta_sts import MAX_AGE, InvalidPolicy, Mode, Policy, parse_policy, record_id
 
 GOOD = (
     b"version: STSv1\r\nmode: enforce\r\nmx: mail.example.org\r\nmx: *.example.net\r\n"
@@ -96,3 +98,23 @@ def test_mode_none_needs_no_mx() -> None:
 def test_no_policy(body: bytes) -> None:
     with pytest.raises(InvalidPolicy):
         parse_policy(body)
+
+
+LINES = st.sampled_from([*GOOD.split(b"\r\n"), b"mx: ", b":", b"mode:none", b"max_age:\xc2\xb2"])
+
+
+@given(st.binary(max_size=200) | st.lists(LINES | st.binary(max_size=20)).map(b"\n".join))
+def test_whatever_comes_is_a_policy_or_is_not(body: bytes) -> None:
+    try:
+        policy = parse_policy(body)
+    except InvalidPolicy:
+        return
+    assert isinstance(policy, Policy)
+    assert 0 <= policy.max_age <= MAX_AGE
+    assert policy.mx or policy.mode is Mode.NONE
+
+
+@given(st.lists(st.text(max_size=40) | st.text("v=STS1;id \t", max_size=20).map("v=STSv1".__add__)))
+def test_whatever_is_in_the_dns_has_an_id_or_none(texts: list[str]) -> None:
+    found = record_id(texts)
+    assert found is None or (found.isascii() and found.isalnum())
