@@ -16,7 +16,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from mta import intake, maillog
+from mta import dnssec, intake, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
 from mta.ingress.committer import Committer
@@ -31,10 +31,10 @@ from mta.policy import routing
 from mta.protocol import trace
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
+from mta.protocol.tls_result import NO_POLICY
 from mta.queue import commit, heartbeat, ids, lease, retention
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
-from mta.scheduler.contents import Contents
 from mta.transports import dsn, registry
 from mta.transports.base import DeliveryContext, Transport
 
@@ -183,6 +183,7 @@ def sweep() -> None:
     directory().refresh()
     retention.roll_up()
     retention.sweep(directory().settings)
+    sts.forget(timezone.now() - directory().settings.keep_tls)
 
 
 @lru_cache(maxsize=1)
@@ -191,7 +192,7 @@ def workshop() -> runner.Workshop:
     return runner.Workshop(
         transports=transports(),
         directory=directory(),
-        context=_context,
+        context=delivery_context,
         nudge=_nudger,
         reports_due=lambda: _nudger(REPORT),
         stopping=lambda: _stopping,
@@ -241,7 +242,10 @@ def _tls() -> ssl.SSLContext | None:
         return None
 
 
-def _context(contents: Contents, committing: Callable[[Iterable[int]], None]) -> DeliveryContext:
+def delivery_context(
+    contents: Callable[[int], bytes], committing: Callable[[Iterable[int]], None]
+) -> DeliveryContext:
+    """What a transport may use, by the policy last refreshed."""
     times = directory().settings
     return DeliveryContext(
         hostname=hostname(),
@@ -259,7 +263,14 @@ def _context(contents: Contents, committing: Callable[[Iterable[int]], None]) ->
         },
         quota=directory().quota,
         sizelimit=directory().sizelimit,
+        dane=dnssec.is_believed(times.dnssec, settings.ENVIRONMENT.dns),
+        sts=_sts_policies().find if times.mtasts else lambda domain: NO_POLICY,
     )
+
+
+@lru_cache(maxsize=1)
+def _sts_policies() -> sts.StsPolicies:
+    return sts.StsPolicies(settings.ENVIRONMENT.dns)
 
 
 def _received(envelope: Envelope, arrival: intake.Arrival) -> bytes:

@@ -71,6 +71,7 @@ UNFOLD: dict[str, Any] = {
                         "Queue", "stacked_email", "console:queue", "courierweb.console.frame.live"
                     ),
                     _item("Refused", "block", "console:refusals"),
+                    _item("TLS", "lock", "console:tls"),
                     _item("Explain", "help", "console:explain"),
                 ],
             },

@@ -81,8 +81,9 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("esmtptimeout", "esmtptimeoutdata"),
                 ("esmtptimeoutquit", "lease"),
                 "srs",
+                ("dnssec", "mtasts"),
             )
         },
     ),
-    ("History", {"fields": (("keep_history", "keep_content"), "keep_refusals")}),
+    ("History", {"fields": (("keep_history", "keep_content"), ("keep_refusals", "keep_tls"))}),
 )

@@ -12,6 +12,7 @@ from courierweb.console import (
     refusals,
     rules,
     search,
+    tls,
 )
 
 app_name = "console"
@@ -27,6 +28,7 @@ urlpatterns = [
     path("address/", address.address, name="address"),
     path("explain/", explain.explain, name="explain"),
     path("rules/", rules.rules, name="rules"),
+    path("tls/", tls.tls, name="tls"),
     path("changes/<int:change_id>/", changes.change, name="change"),
     path("domains/<int:domain_id>/check-dns/", jobs.check_dns, name="check_dns"),
     path("jobs/<slug:job_id>/", jobs.job, name="job"),

@@ -19,7 +19,8 @@ from mta.models.policy import PolicyChange, PolicyState
 from mta.models.route import Route
 from mta.models.rule import RuleState
 from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
-from mta.models.settings import CheckHelo, Settings
+from mta.models.settings import CheckHelo, DnssecTrust, Settings
+from mta.models.tls import StsPolicy, TlsTally
 
 __all__ = [
     "AccessRule",
@@ -31,6 +32,7 @@ __all__ = [
     "CheckHelo",
     "Content",
     "DnsList",
+    "DnssecTrust",
     "Domain",
     "DsnRefuser",
     "Event",
@@ -52,5 +54,7 @@ __all__ = [
     "SpamTrap",
     "State",
     "Statistic",
+    "StsPolicy",
     "Tally",
+    "TlsTally",
 ]

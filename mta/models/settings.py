@@ -15,6 +15,15 @@ class CheckHelo(models.IntegerChoices):
     DEFER = 2, "Must resolve to the client, else deferred"
 
 
+class DnssecTrust(models.TextChoices):
+    """Whose word on DNSSEC counts. It is one bit of an answer that nobody signed: on the way from
+    another machine anyone may set it, so by default only name servers on this one are believed."""
+
+    OFF = "off", "Nobody's: no DANE"
+    LOOPBACK = "loopback", "Name servers on this machine"
+    ALWAYS = "always", "All our name servers; the way to them is safe"
+
+
 SPF_KEYWORDS = frozenset(
     ["off", "none", "neutral", "pass", "fail", "softfail", "error", "unknown"]
     + ["all", "allowok", "mailfromok"]
@@ -196,6 +205,15 @@ class Settings(models.Model):
     esmtptimeoutquit = models.DurationField(
         default=timedelta(seconds=10), help_text="until it says goodbye"
     )
+    dnssec = models.CharField(
+        max_length=10,
+        default=DnssecTrust.LOOPBACK,
+        choices=DnssecTrust,
+        help_text="whose word on DNSSEC counts, which DANE depends on",
+    )
+    mtasts = models.BooleanField(
+        default=True, help_text="honour the MTA-STS policies of other domains"
+    )
     lease = models.DurationField(
         default=timedelta(seconds=60), help_text="a delivery that dies is work again after this"
     )
@@ -207,6 +225,9 @@ class Settings(models.Model):
     )
     keep_refusals = models.DurationField(
         default=timedelta(days=30), help_text="how long refusals stay in the history"
+    )
+    keep_tls = models.DurationField(
+        default=timedelta(days=30), help_text="how long counts of TLS with other hosts are kept"
     )
 
     class Meta:

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.nameserver
@@ -21,11 +22,14 @@ import dns.resolver
 
 from mta.protocol.dns_cache import NEGATIVE, POSITIVE, TROUBLE, AnswerCache
 from mta.protocol.mx import CnameLoop, DnsTrouble, MxError, NoSuchDomain
+from mta.protocol.tlsa import TlsaRecord
 
 LIFETIME = 10.0
 _SHARE_OF_ONE_LOOKUP = 0.4
 _TRIES_OF_ONE_LOOKUP = 2
 _MAX_ALIASES = 8
+# AD in a query asks for AD in the answer (RFC 6840 5.7).
+_QUERY_FLAGS = dns.flags.RD | dns.flags.AD
 _MAX_KEPT_RECORDS = 100
 _MAX_KEPT_TEXT = 4096
 
@@ -42,7 +46,13 @@ class Failure:
     text: str
 
 
-Answers: TypeAlias = AnswerCache[tuple[Any, ...] | Failure]
+class Records(tuple[Any, ...]):
+    """The records of one answer. `validated`: the name server found DNSSEC to prove them."""
+
+    validated = False
+
+
+Answers: TypeAlias = AnswerCache[Records | Failure]
 
 
 def parse_nameserver(text: str) -> tuple[str, int]:
@@ -80,6 +90,16 @@ class DnsResolver:
         self._one_lookup = lifetime * _SHARE_OF_ONE_LOOKUP
         self._left = lifetime
         self._cache = cache
+        self._proven: dict[dns.name.Name, bool] = {}
+
+    def proven(self, name: str) -> bool:
+        """Whether this resolver had answers about `name`, and DNSSEC validated all of them.
+
+        That is the name server's word (the AD flag), worth as much as the way to it is safe. An
+        answer that did not come changes nothing: whoever can hold back one about IPv6 must not be
+        able to make a signed name look like an unsigned one.
+        """
+        return self._proven.get(_name(name), False)
 
     def mx(self, domain: str) -> Sequence[tuple[int, str]]:
         return self._ask(
@@ -115,6 +135,14 @@ class DnsResolver:
             lambda record: b"".join(record.strings).decode("latin-1"),
         )
 
+    def tlsa(self, name: str) -> Sequence[TlsaRecord]:
+        """As they stand, usable or not; `name` is "_25._tcp.HOST"."""
+        return self._ask(
+            name,
+            dns.rdatatype.TLSA,
+            lambda record: TlsaRecord(record.usage, record.selector, record.mtype, record.cert),
+        )
+
     def ptr(self, address: str) -> Sequence[str]:
         return self._ask(
             ip_address(address).reverse_pointer,
@@ -127,6 +155,13 @@ class DnsResolver:
     ) -> tuple[Any, ...]:
         """What `read` makes of each record of `kind`, from the cache when it has them."""
         asked = _name(name)
+        records = self._recall(asked, kind, read)
+        self._proven[asked] = records.validated and self._proven.get(asked, True)
+        return records
+
+    def _recall(
+        self, asked: dns.name.Name, kind: dns.rdatatype.RdataType, read: Callable[[Any], Any]
+    ) -> Records:
         if self._cache is None:
             return self._find(asked, kind, read)[0]
         question = (kind, asked)
@@ -145,18 +180,21 @@ class DnsResolver:
 
     def _find(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, read: Callable[[Any], Any]
-    ) -> tuple[tuple[Any, ...], float]:
+    ) -> tuple[Records, float]:
         """The records, found through aliases also where the server does not follow, and for how
         many seconds they may be kept."""
         asked = name
+        validated = True
         for _ in range(_MAX_ALIASES):
             answer = self._lookup(asked, kind)
             seconds = answer.expiration - time.time()
-            if answer.rrset is not None:
-                records = tuple(read(record) for record in answer.rrset)
+            validated = validated and bool(answer.response.flags & dns.flags.AD)
+            if answer.rrset is not None or answer.canonical_name == asked:
+                records = Records(read(record) for record in answer.rrset or ())
+                records.validated = validated
+                if answer.rrset is None:
+                    return records, min(seconds, NEGATIVE)
                 return records, min(seconds, POSITIVE) if _is_small(records) else 0
-            if answer.canonical_name == asked:
-                return (), min(seconds, NEGATIVE)
             asked = answer.canonical_name
         raise CnameLoop(f"the aliases of {_text(name)} lead nowhere")
 
@@ -210,6 +248,7 @@ def _stub(nameserver: str) -> dns.resolver.Resolver:
     address, port = parse_nameserver(nameserver)
     stub.nameservers = [dns.nameserver.Do53Nameserver(address, port)]
     stub.timeout = LIFETIME * _SHARE_OF_ONE_LOOKUP / _TRIES_OF_ONE_LOOKUP
+    stub.flags = _QUERY_FLAGS
     return stub
 
 
@@ -217,9 +256,23 @@ def _stub(nameserver: str) -> dns.resolver.Resolver:
 def _system_stub() -> dns.resolver.Resolver:
     """Reads resolv.conf once per process. Raises DnsTrouble when there is none."""
     try:
-        return dns.resolver.Resolver()
+        stub = dns.resolver.Resolver()
     except dns.resolver.NoResolverConfiguration as error:
         raise DnsTrouble("this machine has no name server configured") from error
+    stub.flags = _QUERY_FLAGS
+    return stub
+
+
+def nameservers(nameserver: str) -> list[str]:
+    """The addresses that a resolver for `nameserver` asks. Raises as DnsResolver does."""
+    return _addresses_of(_stub(nameserver))
+
+
+def _addresses_of(stub: dns.resolver.Resolver) -> list[str]:
+    return [
+        each.address if isinstance(each, dns.nameserver.AddressAndPortNameserver) else str(each)
+        for each in stub.nameservers
+    ]
 
 
 def _is_cname_loop(error: dns.resolver.NoNameservers) -> bool:

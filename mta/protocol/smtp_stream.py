@@ -5,10 +5,12 @@ an endless line nor a byte a minute can hold a worker; what cannot be a reply is
 callers treat as temporary (RFC 5321 4.2, 4.5.3.1.5, 4.5.3.2).
 """
 
+import _ssl
 import re
 import socket
 import ssl
 import time
+from typing import Any
 
 from mta.protocol.reply import Reply, parse_reply
 
@@ -116,6 +118,22 @@ class SmtpStream:
         return f"{self._socket.version()} {cipher[0] if cipher else ''}".strip()
 
     @property
+    def chain(self) -> list[bytes]:
+        """What the peer showed in the handshake, in DER, its own certificate first; unverified.
+
+        Python has this as a public method from 3.13 on. Before, the object below has had it since
+        3.10; without it (another interpreter) the peer's own certificate is all there is, which
+        is enough for DANE-EE, and DANE-TA then fails closed.
+        """
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return []
+        below = getattr(self._socket, "_sslobj", None)
+        if below is not None and hasattr(below, "get_unverified_chain"):
+            return [_der(each) for each in below.get_unverified_chain() or ()]
+        own = self._socket.getpeercert(binary_form=True)
+        return [own] if own else []
+
+    @property
     def expired(self) -> bool:
         return time.monotonic() >= self._expires
 
@@ -175,6 +193,10 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__
+
+
+def _der(certificate: Any) -> bytes:
+    return bytes(certificate.public_bytes(_ssl.ENCODING_DER))
 
 
 def _printable(line: bytes) -> str:

@@ -123,6 +123,7 @@ def sweep(settings: Settings) -> dict[str, int]:
         "content": content,
         "messages": messages,
         "refusals": _delete_old("mta_refusal", "at", now - settings.keep_refusals, deadline),
+        "tls": _delete_old("mta_tlstally", "last_at", now - settings.keep_tls, deadline),
         "statistics": _delete_old("mta_statistic", "minute", now - KEEP_STATISTICS, deadline),
         "heartbeats": _delete_old("mta_heartbeat", "at", now - KEEP_HEARTBEATS, deadline),
         "backscatter": backscatter.forget(settings, deadline),

@@ -7,7 +7,7 @@ number of runners may work at once, and one that is killed loses nothing but tim
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from mta import maillog
 from mta.policy import routing
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.reply import Reply
-from mta.queue import backscatter, lease, outcomes
+from mta.protocol.tls_result import TlsResult
+from mta.queue import backscatter, lease, outcomes, tls_tallies
 from mta.queue.lease import Batch, LeasedRecipient
 from mta.queue.outcomes import Settlement
 from mta.scheduler import settle
@@ -145,6 +146,7 @@ class _Delivery:
         self._open = dict(self._recipients)
         self._noted: set[int] = set()
         self._waiting: list[Settlement] = []
+        self._tls: list[TlsResult] = []
         self._flushed_at = time.monotonic()
         self._reports = False
 
@@ -193,6 +195,7 @@ class _Delivery:
             if each.content is not None
         }
         context = self._shop.context(Contents(messages, known), self._committing)
+        context = replace(context, tls_seen=self._tls.append)
         try:
             for outcome in self._transport.deliver(request, context):
                 self._settle(outcome)
@@ -271,6 +274,8 @@ class _Delivery:
         the outcomes stand all the same."""
         try:
             backscatter.learn(self._batch, self._recipients, self._waiting)
+            tls_tallies.add(self._tls)
+            self._tls.clear()
         except (DatabaseError, InterfaceError) as error:
             log.warning("lease %s: nothing learnt: %s", self._batch.lease_id, error)
             connection.close()

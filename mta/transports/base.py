@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mta.protocol.reply import Reply
+from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
 
 
 class Result(StrEnum):
@@ -98,6 +99,8 @@ class DeliveryContext:
     have the message (the final dot), so that a crash beyond it shows as *uncertain*.
     `stopping()` turns true when the worker is asked to end: finish the transaction at hand.
     `quota(address)` and `sizelimit(address)` are those of a mailbox here, octets, 0 for none.
+    `dane` says that the name servers' word on DNSSEC counts, and so TLSA records do. `sts(domain)`
+    finds the MTA-STS policy of a domain. `tls_seen` is told what became of TLS with a host.
     """
 
     hostname: str
@@ -109,6 +112,9 @@ class DeliveryContext:
     timeouts: dict[str, float] = field(default_factory=dict)
     quota: Callable[[str], int] = lambda address: 0
     sizelimit: Callable[[str], int] = lambda address: 0
+    dane: bool = False
+    sts: Callable[[str], StsFinding] = lambda domain: NO_POLICY
+    tls_seen: Callable[[TlsResult], None] = lambda result: None
 
 
 class AddressBook(Protocol):

@@ -23,10 +23,12 @@ from mta.transports.esmtp_connect import (
     Connector,
     Nexthop,
     Refused,
+    Tls,
     Unreachable,
     parse_nexthop,
     targets_of,
 )
+from mta.transports.esmtp_security import Security
 from mta.transports.esmtp_session import Session, with_status
 
 MX_PORT = 25
@@ -59,23 +61,38 @@ class Esmtp:
         nexthop = parse_nexthop(request.nexthop, self._mx_port)
         messages = [message for message in request.messages if message.recipients]
         try:
-            targets = targets_of(self._hosts(nexthop, context))
+            # Without any name servers this is trouble with the DNS, too.
+            resolver = None if _is_loopback(nexthop) else DnsResolver(context.dns)
+            targets = targets_of(self._hosts(nexthop, context, resolver))
         except MxError as error:
             yield from _same_for_all(messages, Reply(error.code, error.status, str(error)))
             return
+        security = Security(
+            nexthop.host,
+            nexthop.port,
+            context,
+            resolver,
+            relay=nexthop.relay,
+            tls_required=nexthop.tls is not Tls.OPPORTUNISTIC,
+        )
         for requiretls in (False, True):
             waiting = deque(each for each in messages if each.requiretls is requiretls)
-            connector = Connector(targets, nexthop, context, requiretls=requiretls)
+            connector = Connector(targets, nexthop, context, security, requiretls=requiretls)
             yield from _deliver_all(waiting, connector, context)
 
-    def _hosts(self, nexthop: Nexthop, context: DeliveryContext) -> Sequence[MxHost]:
+    def _hosts(
+        self, nexthop: Nexthop, context: DeliveryContext, resolver: DnsResolver | None
+    ) -> Sequence[MxHost]:
         """Raises MxError. A relay is the administrator's word and may be on this machine."""
-        if nexthop.relay and nexthop.host == "localhost":
+        if resolver is None:
             return _LOOPBACK
         ourselves = frozenset() if nexthop.relay else frozenset({context.hostname.lower()})
         is_local = is_never_local if nexthop.relay else self._is_local
-        resolver = DnsResolver(context.dns)
         return resolve(nexthop.host, resolver, ourselves=ourselves, is_local=is_local)
+
+
+def _is_loopback(nexthop: Nexthop) -> bool:
+    return nexthop.relay and nexthop.host == "localhost"
 
 
 def _deliver_all(

@@ -9,7 +9,6 @@ The words of a next hop (`policy.routing` writes them):
 HOST is an address "[192.0.2.1]" or a name whose MX, then addresses are looked up.
 """
 
-import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ from mta.protocol.reply import Reply
 from mta.protocol.smtp_client import (
     DEFAULT_TIMEOUTS,
     SmtpClient,
-    unverified_tls,
-    verified_tls,
 )
 from mta.protocol.smtp_stream import (
     ConnectFailed,
@@ -32,6 +29,7 @@ from mta.protocol.smtp_stream import (
     open_stream,
 )
 from mta.transports.base import DeliveryContext
+from mta.transports.esmtp_security import Guard, InsecureLookup, NoStartTls, Security
 
 MAX_ADDRESSES = 10
 
@@ -139,17 +137,18 @@ class Connector:
         targets: Sequence[Target],
         nexthop: Nexthop,
         context: DeliveryContext,
+        security: Security,
         *,
         requiretls: bool = False,
     ) -> None:
         self._targets = list(targets)
         self._nexthop = nexthop
         self._requiretls = requiretls
-        self._opportunistic = nexthop.tls is Tls.OPPORTUNISTIC and not requiretls
+        self._security = security
         self._hostname = context.hostname
         self._timeouts = {**DEFAULT_TIMEOUTS, **context.timeouts}
         self._expires = time.monotonic() + self._timeouts.get("session", SESSION_LIFETIME)
-        self._broken_tls: dict[Target, str] = {}
+        self._guards: dict[Target, Guard] = {}
 
     def connect(self) -> Connection:
         """A connection to the first target that gives one; those that do not are not tried again.
@@ -163,63 +162,68 @@ class Connector:
                 return self._connect_to(target)
             except SmtpError as error:
                 # A host that was only away may yet have the protection that another lacks.
-                if failure is None or not isinstance(error, Unprotected):
+                if failure is None or not isinstance(error, Unprotected | InsecureLookup):
                     failure = Unreachable(error, target.remote)
                 self._targets.pop(0)
         raise failure or Unreachable(ConnectFailed("no address to connect to"), "")
 
     def _connect_to(self, target: Target) -> Connection:
-        try:
-            return self._open(target)
-        except UntrustedCertificate as error:
-            raise Unprotected(f"REQUIRETLS: {error}") from error
-        except TlsFailed as error:
-            if not self._opportunistic:
-                raise
-            self._broken_tls[target] = f"failed: {error}"
-            return self._open(target)
+        guard = self._guards.get(target)
+        if guard is None:
+            guard = self._security.guard(target.name, requiretls=self._requiretls)
+            self._guards[target] = guard
+        while True:
+            try:
+                return self._open(target, guard)
+            except TlsFailed as error:
+                if guard.relax(error):
+                    continue
+                if self._requiretls and isinstance(error, UntrustedCertificate):
+                    raise Unprotected(f"REQUIRETLS: {error}") from error
+                raise guard.explain(error) from error
 
-    def _open(self, target: Target) -> Connection:
+    def _open(self, target: Target, guard: Guard) -> Connection:
         left = self._expires - time.monotonic()
         if left <= 0:
             raise ConnectFailed("the time for this next hop is used up")
         timeout = min(self._timeouts["connect"], left)
         stream = open_stream(target.address, self._nexthop.port, timeout, left)
         try:
-            return self._greet(stream, target)
+            return self._greet(stream, target, guard)
         except BaseException:
             stream.close()
             raise
 
-    def _greet(self, stream: SmtpStream, target: Target) -> Connection:
+    def _greet(self, stream: SmtpStream, target: Target, guard: Guard) -> Connection:
         implicit = self._nexthop.tls is Tls.IMPLICIT
         if implicit:
-            stream.start_tls(self._tls_context(), target.server_name, self._timeouts["helo"])
+            stream.start_tls(guard.tls_context(), target.server_name, self._timeouts["helo"])
+            guard.check(stream)
         client = SmtpClient(stream, self._timeouts)
         _require_positive(client.greeting(), target, "")
         self._hello(client, target)
-        note = "" if implicit else self._secure(client, target)
+        note = "" if implicit else self._secure(client, target, guard)
         if self._requiretls and "REQUIRETLS" not in client.offered:
             raise Unprotected("the peer does not support REQUIRETLS")
+        guard.settled(stream)
         return Connection(client, target.remote, stream.tls or note)
-
-    def _tls_context(self) -> ssl.SSLContext:
-        return verified_tls() if self._requiretls else unverified_tls()
 
     def _hello(self, client: SmtpClient, target: Target) -> None:
         _require_positive(client.hello(self._hostname), target, f"EHLO {self._hostname}")
 
-    def _secure(self, client: SmtpClient, target: Target) -> str:
+    def _secure(self, client: SmtpClient, target: Target, guard: Guard) -> str:
         """STARTTLS when offered. Gives the note for the timeline when it stays clear."""
-        if target in self._broken_tls:
-            return self._broken_tls[target]
+        if guard.stays_clear:
+            return guard.note
         if "STARTTLS" not in client.offered:
-            self._stay_in_clear("the peer does not offer STARTTLS", for_good=True)
+            self._stay_in_clear(guard, "the peer does not offer STARTTLS", offered=False)
             return ""
-        reply = client.start_tls(self._tls_context(), target.server_name)
+        reply = client.start_tls(guard.tls_context(), target.server_name)
         if reply.code != 220:
-            self._stay_in_clear(f"the peer refused STARTTLS: {reply}", for_good=reply.is_permanent)
+            why = f"the peer refused STARTTLS: {reply}"
+            self._stay_in_clear(guard, why, for_good=reply.is_permanent)
             return f"failed: {reply}"
+        guard.check(client.stream)
         try:
             self._hello(client, target)
         except SmtpError as error:
@@ -227,12 +231,16 @@ class Connector:
             raise TlsFailed(f"no session after the TLS handshake: {error}") from error
         return ""
 
-    def _stay_in_clear(self, why: str, *, for_good: bool) -> None:
-        """Raises Unprotected, TlsFailed where clear text will not do."""
-        if self._requiretls and for_good:
-            raise Unprotected(f"REQUIRETLS: {why}")
-        if not self._opportunistic:
-            raise TlsFailed(f"{why}, but TLS is required")
+    def _stay_in_clear(
+        self, guard: Guard, why: str, *, offered: bool = True, for_good: bool = True
+    ) -> None:
+        """Raises Unprotected, NoStartTls where clear text will not do."""
+        try:
+            guard.without_starttls(why, offered=offered)
+        except NoStartTls as error:
+            if self._requiretls and for_good:
+                raise Unprotected(f"REQUIRETLS: {why}") from error
+            raise
 
 
 def _require_positive(reply: Reply, target: Target, command: str) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mta.protocol.dns_cache import AnswerCache
 from mta.protocol.dns_list import lookup
-from mta.protocol.dns_resolver import DnsResolver
+from mta.protocol.dns_resolver import Answers, DnsResolver
 from mta.protocol.mx import CnameLoop, DnsTrouble, MxError, NoSuchDomain
 from mta.protocol.sender_domain import helo_matches, mail_hosts
 from mta.protocol.spf import Identity, check
@@ -122,3 +122,44 @@ def test_no_name_breaks_a_check_of_policy(server: DnsServer, name: str, local: s
         lookup("192.0.2.1", name, resolver)
     except DnsTrouble:
         pass
+
+
+# --- DNSSEC and TLSA
+
+SIGNED = {
+    "example.org": {"MX": ["10 mx.example.org"], "A": ["192.0.2.1"]},
+    "mx.example.org": {"A": ["192.0.2.2"]},
+    "alias.example.org": {"CNAME": ["elsewhere.example"]},
+    "elsewhere.example": {"A": ["192.0.2.3"]},
+    "_25._tcp.mx.example.org": {"TLSA": ["3 1 1 " + "ab" * 32, "2 0 2 " + "cd" * 64]},
+}
+
+
+def test_answers_are_proven_when_the_name_server_says_so() -> None:
+    with DnsServer(SIGNED, signed=True, unsigned=("mx.example.org",)) as server:
+        resolver = DnsResolver(server.address)
+        assert not resolver.proven("example.org")
+        resolver.mx("example.org")
+        resolver.addresses("mx.example.org")
+        assert resolver.proven("Example.org.")
+        assert not resolver.proven("mx.example.org")
+
+
+def test_one_answer_that_is_not_proven_spoils_the_name_and_the_cache_remembers() -> None:
+    cache: Answers = AnswerCache()
+    with DnsServer(SIGNED, signed=True) as server:
+        first = DnsResolver(server.address, cache=cache)
+        first.mx("example.org")
+        server.signed = False
+        second = DnsResolver(server.address, cache=cache)
+        second.mx("example.org")
+        assert second.proven("example.org")
+        second.ipv4("example.org")
+        assert not second.proven("example.org")
+
+
+def test_tlsa_records() -> None:
+    with DnsServer(SIGNED) as server:
+        records = DnsResolver(server.address).tlsa("_25._tcp.mx.example.org")
+        assert DnsResolver(server.address).tlsa("example.org") == ()
+    assert {str(record): len(record.data) for record in records} == {"3 1 1": 32, "2 0 2": 64}

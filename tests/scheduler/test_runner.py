@@ -22,8 +22,10 @@ from mta.models import (
     Route,
     Settings,
     State,
+    TlsTally,
 )
 from mta.protocol.reply import Reply
+from mta.protocol.tls_result import PolicyType, TlsResult, TlsWord
 from mta.queue import lease
 from mta.scheduler import runner
 from mta.transports.base import DeliveryContext, DeliveryRequest, Outcome, QueuedRecipient, Result
@@ -394,3 +396,15 @@ def test_outcomes_stand_when_nothing_can_be_learnt(monkeypatch):
     Shop(Scripted()).run()
     assert states() == {"a@x.example": State.RELAYED}
     assert not Lease.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_became_of_tls_is_counted_with_the_outcomes():
+    def tell(request: DeliveryRequest, context: DeliveryContext) -> Iterator[Outcome]:
+        context.tls_seen(TlsResult("there.example", "mx", PolicyType.NONE, TlsWord.SUCCESS))
+        yield from accept_all(request, context)
+
+    make_message("bob@there.example", "ann@there.example")
+    Shop(Scripted(tell)).run()
+    tally = TlsTally.objects.get()
+    assert (tally.domain, tally.word, tally.count) == ("there.example", "success", 1)

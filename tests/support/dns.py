@@ -18,7 +18,7 @@ followed within the zone. An answer that is too long for UDP is truncated; TCP g
 import socketserver
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from ipaddress import ip_address
 from types import TracebackType
@@ -62,9 +62,20 @@ def reverse(address: str) -> str:
 
 
 class DnsServer:
-    """`queries` lists (name, type) as they came. `zone` may be changed while it runs."""
+    """`queries` lists (name, type) as they came. `zone` may be changed while it runs.
 
-    def __init__(self, zone: Mapping[str, Records]) -> None:
+    With `signed` it says that DNSSEC proves the answers, but for names in `unsigned`.
+    """
+
+    def __init__(
+        self,
+        zone: Mapping[str, Records],
+        *,
+        signed: bool = False,
+        unsigned: Collection[str] = (),
+    ) -> None:
+        self.signed = signed
+        self.unsigned = unsigned
         self.zone: dict[str, Records] = dict(zone)
         self.queries: list[tuple[str, str]] = []
         self._udp, self._tcp = _servers(self)
@@ -108,6 +119,8 @@ class DnsServer:
         kind = dns.rdatatype.to_text(question.rdtype)
         self.queries.append((name, kind))
         response = dns.message.make_response(query, recursion_available=True)
+        if self.signed and name not in self.unsigned and query.flags & dns.flags.AD:
+            response.flags |= dns.flags.AD
         trouble = self._fill(response, name, kind)
         if trouble is Trouble.TIMEOUT:
             return None
@@ -138,7 +151,7 @@ class DnsServer:
 def _add(response: dns.message.Message, name: str, kind: str, values: Sequence[str]) -> None:
     if values:
         texts = [
-            value if value.endswith(".") or kind in ("A", "AAAA", "TXT") else f"{value}."
+            value if value.endswith(".") or kind in ("A", "AAAA", "TXT", "TLSA") else f"{value}."
             for value in values
         ]
         rrset = dns.rrset.from_text_list(f"{name}.", 60, "IN", kind, texts)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mta.protocol.mx import is_never_local
+from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
 from mta.transports.base import (
     DeliveryContext,
     DeliveryRequest,
@@ -55,7 +56,10 @@ class Delivery:
         dns: str = "",
         transport: Esmtp | None = None,
         stop_after: int = 10**6,
+        dane: bool = False,
+        sts: StsFinding = NO_POLICY,
     ) -> None:
+        self.tls_results: list[TlsResult] = []
         self.committed: list[int] = []
         self.outcomes: list[Outcome] = []
         context = DeliveryContext(
@@ -66,6 +70,9 @@ class Delivery:
             stopping=lambda: len(self.outcomes) >= stop_after,
             dns=dns,
             timeouts=timeouts or PLENTY,
+            dane=dane,
+            sts=lambda domain: sts,
+            tls_seen=self.tls_results.append,
         )
         request = DeliveryRequest("esmtp", nexthop, messages)
         for outcome in (transport or Esmtp()).deliver(request, context):
@@ -86,16 +93,31 @@ class Delivery:
         return [f"{outcome.reply.code} {outcome.reply.status}" for outcome in ordered]
 
     @property
+    def tls_words(self) -> list[str]:
+        """What was recorded of TLS, as "HOST POLICY WORD"."""
+        return [f"{each.mx_host} {each.policy} {each.word}".strip() for each in self.tls_results]
+
+    @property
     def only(self) -> Outcome:
         (outcome,) = self.outcomes
         return outcome
 
 
-def by_mx(sink: Sink, domain: str, zone: dict, *messages: QueuedMessage) -> Delivery:
-    with DnsServer(zone) as dns:
+def by_mx(
+    sink: Sink,
+    domain: str,
+    zone: dict,
+    *messages: QueuedMessage,
+    signed: bool = False,
+    unsigned: tuple[str, ...] = (),
+    sts: StsFinding = NO_POLICY,
+) -> Delivery:
+    with DnsServer(zone, signed=signed, unsigned=unsigned) as dns:
         return Delivery(
             f"mx:{domain}",
             *(messages or (message(1, "ann@example.org"),)),
             dns=dns.address,
             transport=Esmtp(mx_port=sink.port, is_local=is_never_local),
+            dane=signed,
+            sts=sts,
         )

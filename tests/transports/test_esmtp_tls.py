@@ -47,15 +47,21 @@ def test_a_refused_starttls_goes_on_in_clear() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tls", "replies"),
-    [(None, {}), (Tls.BROKEN, {}), (Tls.STARTTLS, {"STARTTLS": "454 4.7.0 not now"})],
+    ("tls", "replies", "status"),
+    [
+        (None, {}, "4.7.4"),
+        (Tls.BROKEN, {}, "4.7.5"),
+        (Tls.STARTTLS, {"STARTTLS": "454 4.7.0 not now"}, "4.7.5"),
+    ],
     ids=["not offered", "broken", "refused"],
 )
-def test_required_tls_never_goes_in_clear(tls: Tls | None, replies: dict[str, str]) -> None:
+def test_required_tls_never_goes_in_clear(
+    tls: Tls | None, replies: dict[str, str], status: str
+) -> None:
     with Sink(tls=tls, replies=replies) as sink:
         delivery = Delivery(f"{sink.nexthop}/REQUIRED", message(1, "ann@example.org"))
     assert delivery.results == [Result.DEFERRED]
-    assert delivery.only.reply.status == "4.7.5"
+    assert delivery.only.reply.status == status
     assert "MAIL" not in sink.sessions[-1].verbs
 
 
@@ -114,7 +120,9 @@ def test_a_protected_message_goes_to_a_peer_that_proves_its_name_and_passes_the_
     trust: Callable[[bytes], None],
 ) -> None:
     with Sink(tls=Tls.STARTTLS, extensions=REQUIRETLS) as sink:
-        delivery = by_mx(sink, "example.org", ZONE, protected(1), message(2, "bob@example.org"))
+        delivery = by_mx(
+            sink, "example.org", ZONE, protected(1), message(2, "bob@example.org"), signed=True
+        )
     assert delivery.results == [Result.SENT] * 2
     assert {
         taken.recipients[0]: "REQUIRETLS" in taken.mail_parameters for taken in sink.messages
@@ -149,7 +157,9 @@ def test_without_protection_the_message_fails_and_the_others_go(
     faults: dict[str, Any], trust: Callable[[bytes], None]
 ) -> None:
     with Sink(**{"extensions": REQUIRETLS, **faults}) as sink:
-        delivery = by_mx(sink, "example.org", ZONE, protected(1), message(2, "bob@example.org"))
+        delivery = by_mx(
+            sink, "example.org", ZONE, protected(1), message(2, "bob@example.org"), signed=True
+        )
     assert delivery.replies == ["550 5.7.30", "250 2.0.0"]
     assert sink.recipients == ["bob@example.org"]
 
@@ -162,7 +172,7 @@ def test_a_trusted_certificate_must_be_valid_and_for_this_host(
 ) -> None:
     trust(pair[0])
     with Sink(tls=Tls.STARTTLS, extensions=REQUIRETLS, certificate=pair) as sink:
-        delivery = by_mx(sink, "example.org", ZONE, protected(1))
+        delivery = by_mx(sink, "example.org", ZONE, protected(1), signed=True)
     assert delivery.replies == ["550 5.7.30"]
     assert "certificate" in delivery.only.reply.text
     assert sink.messages == []
@@ -177,7 +187,7 @@ def test_trouble_with_tls_that_may_pass_defers_a_protected_message(
     faults: dict[str, Any], trust: Callable[[bytes], None]
 ) -> None:
     with Sink(extensions=REQUIRETLS, **faults) as sink:
-        delivery = by_mx(sink, "example.org", ZONE, protected(1))
+        delivery = by_mx(sink, "example.org", ZONE, protected(1), signed=True)
     assert delivery.replies == ["451 4.7.5"]
     assert sink.messages == []
 
@@ -191,7 +201,7 @@ def test_a_host_that_is_away_may_have_the_protection_that_another_lacks(
         "bare.example": {"A": ["127.0.0.1"]},
     }
     with Sink() as sink:
-        delivery = by_mx(sink, "example.org", zone, protected(1))
+        delivery = by_mx(sink, "example.org", zone, protected(1), signed=True)
     assert delivery.replies == ["451 4.4.1"]
 
 
@@ -204,6 +214,6 @@ def test_the_next_host_is_tried_when_the_first_has_no_protection(
         "sink.example": {"A": ["127.0.0.1"]},
     }
     with Sink(tls=Tls.STARTTLS, extensions=REQUIRETLS) as sink:
-        delivery = by_mx(sink, "example.org", zone, protected(1))
+        delivery = by_mx(sink, "example.org", zone, protected(1), signed=True)
     assert delivery.only.remote == "sink.example [127.0.0.1]"
     assert delivery.results == [Result.SENT]
