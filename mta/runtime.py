@@ -29,6 +29,7 @@ from mta.ingress.wire import Budget
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing
 from mta.protocol import trace
+from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.queue import commit, heartbeat, ids, lease, retention
@@ -163,8 +164,10 @@ def deliver(name: str) -> int:
 def send_reports() -> int:
     """Send every DSN that is due; gives how many."""
     directory().refresh()
-    limit = directory().settings.dsnlimit
-    sent = reports.send_due(hostname(), limit, dsn.compose, queue_message)
+    times = directory().settings
+    wording = Wording(directory().report_texts)
+    style = reports.Style(hostname(), times.dsnlimit, wording, times.dsn_postmaster)
+    sent = reports.send_due(style, dsn.compose, queue_message)
     if sent:
         nudge()
     return sent

@@ -68,7 +68,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("retrygamma", "retrymaxdelta"),
                 ("queuetime", "dsn_queuetime"),
                 ("warntime", "submitdelay"),
-                "dsnlimit",
+                "backuprelay",
             ),
         },
     ),
@@ -83,5 +83,15 @@ SETTING_GROUPS: tuple[Group, ...] = (
             )
         },
     ),
-    ("History", {"fields": (("keep_history", "keep_content"), "keep_refusals")}),
+    ("Reports", {"fields": (("dsnlimit", "dsn_postmaster"),)}),
+    (
+        "Self-care",
+        {
+            "fields": (
+                ("keep_history", "keep_content"),
+                ("keep_refusals", "keep_temporary"),
+                "minfree",
+            )
+        },
+    ),
 )

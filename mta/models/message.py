@@ -111,7 +111,8 @@ class Recipient(models.Model):
     """One recipient of one message: what the scheduler claims and a transport delivers.
 
     `next_attempt` is due time; `warn_at` is null once the delay was reported or never will be;
-    `report` names a DSN that is due ("failed", "delayed", "delivered", "relayed").
+    `report` names a DSN that is due ("failed", "delayed", "delivered", "relayed"). `pinned`: its
+    transport and next hop were chosen by hand (or are the backup relay), not by its address.
     """
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False)
@@ -121,6 +122,7 @@ class Recipient(models.Model):
     state = models.CharField(max_length=10, choices=State)
     transport = models.CharField(max_length=20)
     nexthop = models.TextField()
+    pinned = models.BooleanField(default=False, db_default=False)
     attempts = models.IntegerField(default=0)
     next_attempt = models.DateTimeField()
     expires_at = models.DateTimeField()
