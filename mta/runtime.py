@@ -36,6 +36,7 @@ from mta.queue import commit, heartbeat, ids, lease, retention
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
 from mta.scheduler.contents import Contents
+from mta.storage import Storage
 from mta.transports import dsn, registry
 from mta.transports.base import DeliveryContext, Transport
 
@@ -156,8 +157,27 @@ def stop() -> None:
     _stopping = True
 
 
+@lru_cache(maxsize=1)
+def storage() -> Storage:
+    """The file systems of the home and of the mail."""
+    return Storage((Path(settings.ENVIRONMENT.home), mail_root()))
+
+
+def shortage() -> str:
+    """Why no mail is taken or delivered now: too little disk space; "" when there is enough."""
+    return storage().shortage(directory().settings.minfree)
+
+
 def deliver(name: str) -> int:
-    """Run a transport until nothing is due; gives the number of recipients worked on."""
+    """Run a transport until nothing is due; gives the number of recipients worked on.
+
+    With too little room on the disk everything waits: a tick looks again.
+    """
+    directory().refresh()
+    short = shortage()
+    if short:
+        log.warning("delivery waits: %s", short)
+        return 0
     return runner.run(registry.get(name), workshop())
 
 
@@ -226,6 +246,7 @@ def ingress_house() -> House:
         budget=Budget(CONTENT_BUDGET),
         connections=Connections(),
         inquiry=Inquiry(ANSWERERS),
+        has_room=lambda: not shortage(),
         tls=_tls(),
     )
 
