@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,13 +27,14 @@ from mta.ingress.house import House, Listener
 from mta.ingress.inquiry import Inquiry
 from mta.ingress.process import Door, tls_context
 from mta.ingress.wire import Budget
+from mta.maildir_sweep import sweep_temporary
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing
 from mta.protocol import trace
 from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
-from mta.queue import commit, heartbeat, ids, lease, retention
+from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
 from mta.scheduler.contents import Contents
@@ -204,8 +206,30 @@ def tick() -> None:
 def sweep() -> None:
     """Roll up counts and delete what is older than its retention."""
     directory().refresh()
+    times = directory().settings
     retention.roll_up()
-    retention.sweep(directory().settings)
+    retention.sweep(times)
+    if _hourly.is_due():
+        age = times.keep_temporary.total_seconds()
+        sweep_temporary(mail_root(), age, time.monotonic() + 30)
+        if upkeep.is_bloated():
+            log.info("built anew: %s", ", ".join(upkeep.tidy()) or "nothing")
+
+
+class _Hourly:
+    """Due once an hour in this process; the first time a while after its start."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + 300
+
+    def is_due(self) -> bool:
+        due = time.monotonic() >= self._next
+        if due:
+            self._next = time.monotonic() + 3600
+        return due
+
+
+_hourly = _Hourly()
 
 
 @lru_cache(maxsize=1)

@@ -235,6 +235,7 @@ class SettingsForm(forms.ModelForm):
     sizelimit = SizeField(help_text="largest message")
     headerlimit = SizeField(help_text="largest header section")
     dsnlimit = SizeField(help_text="a failure DSN returns the whole message below this size")
+    respawnmemory = SizeField(help_text="a worker that holds more memory is started anew")
     minfree = SizeField(help_text="no mail is taken or delivered with less free disk space")
 
     class Meta:

@@ -90,7 +90,8 @@ SETTING_GROUPS: tuple[Group, ...] = (
             "fields": (
                 ("keep_history", "keep_content"),
                 ("keep_refusals", "keep_temporary"),
-                "minfree",
+                ("minfree", "respawnmemory"),
+                ("respawnlo", "respawnhi"),
             )
         },
     ),

@@ -82,5 +82,29 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('scope', 'name'), name='retry_override_name')],
             },
         ),
+        migrations.AddField(
+            model_name="settings",
+            name="respawnlo",
+            field=models.DurationField(
+                default=datetime.timedelta(seconds=3600),
+                help_text="a worker this old is started anew when it is idle",
+            ),
+        ),
+        migrations.AddField(
+            model_name="settings",
+            name="respawnhi",
+            field=models.DurationField(
+                default=datetime.timedelta(days=7),
+                help_text="a worker this old is started anew, busy or not",
+            ),
+        ),
+        migrations.AddField(
+            model_name="settings",
+            name="respawnmemory",
+            field=models.BigIntegerField(
+                default=2147483648,
+                help_text="a worker that holds more memory is started anew, octets; 0 for any",
+            ),
+        ),
         migrations.RunSQL(TRIGGERS, DROP),
     ]

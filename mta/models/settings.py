@@ -224,6 +224,16 @@ class Settings(models.Model):
     keep_content = models.DurationField(
         default=timedelta(0), help_text="how long the content of finished messages is kept"
     )
+    respawnlo = models.DurationField(
+        default=timedelta(hours=1), help_text="a worker this old is started anew when it is idle"
+    )
+    respawnhi = models.DurationField(
+        default=timedelta(days=7), help_text="a worker this old is started anew, busy or not"
+    )
+    respawnmemory = models.BigIntegerField(
+        default=2 * 1024 * 1024 * 1024,
+        help_text="a worker that holds more memory is started anew, octets; 0 for any",
+    )
     keep_temporary = models.DurationField(
         default=timedelta(hours=36), help_text="how long an unfinished file may stay in a Maildir"
     )
@@ -247,6 +257,12 @@ class Settings(models.Model):
             value = getattr(self, field.attname)
             if isinstance(value, timedelta) and value < timedelta(0):
                 raise ValidationError({field.name: "a duration cannot be negative"})
+        if timedelta(0) < self.respawnlo < timedelta(minutes=1):
+            raise ValidationError({"respawnlo": "0 for never, else at least a minute"})
+        if timedelta(0) < self.respawnhi < timedelta(minutes=1):
+            raise ValidationError({"respawnhi": "0 for never, else at least a minute"})
+        if 0 < self.respawnmemory < 256 << 20:
+            raise ValidationError({"respawnmemory": "0 for any, else at least 256 MiB"})
         if self.lease < timedelta(seconds=2):
             raise ValidationError({"lease": "a lease lasts at least 2 seconds"})
 
