@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker import state
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "courierweb.settings")
 
@@ -27,6 +28,13 @@ def start_heartbeat(sender: Any, **_: Any) -> None:
     from mta.queue import heartbeat  # noqa: PLC0415  (models exist only after django.setup)
 
     heartbeat.keep_beating(f"worker-{sender.hostname.split('@')[0]}")
+
+
+@signals.worker_ready.connect
+def watch_age(**_: Any) -> None:
+    from courierweb import recycling  # noqa: PLC0415
+
+    recycling.watch(lambda: not state.active_requests)
 
 
 @signals.worker_shutting_down.connect

@@ -17,7 +17,17 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.hashers import check_password
 
-from mta.models import Alias, Domain, Mailbox, PolicyState, Route, Settings
+from mta.models import (
+    Alias,
+    Domain,
+    Mailbox,
+    PolicyState,
+    ReportText,
+    RetryOverride,
+    Route,
+    Settings,
+)
+from mta.models.route import parse_relay
 from mta.policy import recipients, routing
 from mta.policy.facts import DomainKind, Policy, Resolution, RouteFact, Times, UserFacts
 from mta.protocol import address as addresses
@@ -55,6 +65,7 @@ class Directory:
         self._lock = threading.Lock()
         self._policy = Policy(version=0, hostname=hostname)
         self._settings: Settings | None = None
+        self._report_texts: dict[str, str] = {}
         self._mailboxes: dict[str, Mailbox | None] = {}
         self._aliases: dict[str, tuple[str, ...] | None] = {}
         self._users: dict[str, UserFacts] = {}
@@ -72,6 +83,17 @@ class Directory:
             self.refresh()
         assert self._settings is not None
         return self._settings
+
+    @property
+    def backuprelay(self) -> str:
+        """The next hop of the setting `backuprelay`, "" without one."""
+        text = self.settings.backuprelay
+        return routing.relay_word(*parse_relay(text)) if text else ""
+
+    @property
+    def report_texts(self) -> Mapping[str, str]:
+        """The wording of reports that an administrator has replaced, by name."""
+        return self._report_texts
 
     def refresh(self) -> Policy:
         """The policy in force now. Raises OperationalError when the database is away."""
@@ -199,10 +221,13 @@ class Directory:
             separators={row.name: row.separators for row in domains if row.separators},
             routes=_routes(),
             times=_times(settings),
+            domain_times=_changed_times(RetryOverride.Scope.DOMAIN),
+            transport_times=_changed_times(RetryOverride.Scope.TRANSPORT),
             auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,
             **session_policy(settings),
         )
         self._settings = settings
+        self._report_texts = dict(ReportText.objects.values_list("name", "text"))
         self._mailboxes = {}
         self._aliases = {}
         self._users = {}
@@ -267,7 +292,15 @@ def _times(settings: Settings) -> Times:
         queuetime=settings.queuetime,
         dsn_queuetime=settings.dsn_queuetime,
         warntime=settings.warntime,
+        retryalpha=settings.retryalpha,
+        retrybeta=settings.retrybeta,
+        retrygamma=settings.retrygamma,
+        retrymaxdelta=settings.retrymaxdelta,
     )
+
+
+def _changed_times(scope: RetryOverride.Scope) -> dict[str, dict[str, object]]:
+    return {row.name: row.times for row in RetryOverride.objects.filter(scope=scope)}
 
 
 def _remember(cache: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from mta.models import State
 from mta.policy import recipients
-from mta.policy.facts import Policy, Resolution
+from mta.policy.facts import Policy, Resolution, Times
 from mta.protocol import address as addresses
 from mta.protocol import headers, srs
 from mta.protocol.envelope import DOUBLE_BOUNCE_SENDER, Envelope, Recipient
@@ -73,24 +73,25 @@ class _Clock:
     """The times of one message's recipients (Courier: submitdelay, queuetime, warntime)."""
 
     def __init__(self, at: datetime, envelope: Envelope, policy: Policy) -> None:
-        times = policy.times
-        null_sender = not envelope.reverse_path
         self._at = at
         self._envelope = envelope
+        self._null_sender = not envelope.reverse_path
         self._policy = policy
-        self._first = at + times.submitdelay
-        self._expires = at + (times.dsn_queuetime if null_sender else times.queuetime)
-        self._warn = at + times.warntime if times.warntime and not null_sender else None
+
+    def _expires(self, times: Times) -> datetime:
+        return self._at + (times.dsn_queuetime if self._null_sender else times.queuetime)
 
     def queued(self, recipient: Recipient, router: Router) -> RoutedRecipient:
         transport, nexthop = router(recipient.address) or UNROUTED
+        times = self._policy.times_for(transport, recipient.address)
+        warn = times.warntime and not self._null_sender
         return RoutedRecipient(
             address=recipient.address,
             transport=transport,
             nexthop=nexthop,
-            next_attempt=self._first,
-            expires_at=self._expires,
-            warn_at=self._warn,
+            next_attempt=self._at + times.submitdelay,
+            expires_at=self._expires(times),
+            warn_at=self._at + times.warntime if warn else None,
             notify=recipient.notify,
             original_recipient=recipient.original_recipient,
             return_path=_return_path(recipient, self._envelope, self._policy, self._at),
@@ -103,7 +104,7 @@ class _Clock:
             transport="",
             nexthop="",
             next_attempt=self._at,
-            expires_at=self._expires,
+            expires_at=self._expires(self._policy.times),
             notify=recipient.notify,
             original_recipient=recipient.original_recipient,
             state=State.EXPANDED,

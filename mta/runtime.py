@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,15 +27,18 @@ from mta.ingress.house import House, Listener
 from mta.ingress.inquiry import Inquiry
 from mta.ingress.process import Door, tls_context
 from mta.ingress.wire import Budget
+from mta.maildir_sweep import sweep_temporary
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing
 from mta.protocol import trace
+from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
-from mta.queue import commit, heartbeat, ids, lease, retention
+from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
+from mta.storage import Storage
 from mta.transports import dsn, registry
 from mta.transports.base import DeliveryContext, Transport
 
@@ -155,16 +159,37 @@ def stop() -> None:
     _stopping = True
 
 
+@lru_cache(maxsize=1)
+def storage() -> Storage:
+    """The file systems of the home and of the mail."""
+    return Storage((Path(settings.ENVIRONMENT.home), mail_root()))
+
+
+def shortage() -> str:
+    """Why no mail is taken or delivered now: too little disk space; "" when there is enough."""
+    return storage().shortage(directory().settings.minfree)
+
+
 def deliver(name: str) -> int:
-    """Run a transport until nothing is due; gives the number of recipients worked on."""
+    """Run a transport until nothing is due; gives the number of recipients worked on.
+
+    With too little room on the disk everything waits: a tick looks again.
+    """
+    directory().refresh()
+    short = shortage()
+    if short:
+        log.warning("delivery waits: %s", short)
+        return 0
     return runner.run(registry.get(name), workshop())
 
 
 def send_reports() -> int:
     """Send every DSN that is due; gives how many."""
     directory().refresh()
-    limit = directory().settings.dsnlimit
-    sent = reports.send_due(hostname(), limit, dsn.compose, queue_message)
+    times = directory().settings
+    wording = Wording(directory().report_texts)
+    style = reports.Style(hostname(), times.dsnlimit, wording, times.dsn_postmaster)
+    sent = reports.send_due(style, dsn.compose, queue_message)
     if sent:
         nudge()
     return sent
@@ -181,9 +206,31 @@ def tick() -> None:
 def sweep() -> None:
     """Roll up counts and delete what is older than its retention."""
     directory().refresh()
+    times = directory().settings
     retention.roll_up()
-    retention.sweep(directory().settings)
-    sts.forget(timezone.now() - directory().settings.keep_tls)
+    retention.sweep(times)
+    sts.forget(timezone.now() - times.keep_tls)
+    if _hourly.is_due():
+        age = times.keep_temporary.total_seconds()
+        sweep_temporary(mail_root(), age, time.monotonic() + 30)
+        if upkeep.is_bloated():
+            log.info("built anew: %s", ", ".join(upkeep.tidy()) or "nothing")
+
+
+class _Hourly:
+    """Due once an hour in this process; the first time a while after its start."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + 300
+
+    def is_due(self) -> bool:
+        due = time.monotonic() >= self._next
+        if due:
+            self._next = time.monotonic() + 3600
+        return due
+
+
+_hourly = _Hourly()
 
 
 @lru_cache(maxsize=1)
@@ -224,6 +271,7 @@ def ingress_house() -> House:
         budget=Budget(CONTENT_BUDGET),
         connections=Connections(),
         inquiry=Inquiry(ANSWERERS),
+        has_room=lambda: not shortage(),
         tls=_tls(),
     )
 

@@ -13,7 +13,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
-from courierweb.console import list_admin  # noqa: F401 - registers its pages
+from courierweb.console import list_admin, scheduling_admin  # noqa: F401 - register their pages
 from courierweb.console.change_words import change_subject, table_name
 from courierweb.console.fields import size_text
 from courierweb.console.forms import (

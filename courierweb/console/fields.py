@@ -75,7 +75,7 @@ def parse_size(text: str) -> int:
 
 
 class DurationField(forms.CharField):
-    """A timedelta shown as "4 h"."""
+    """A timedelta shown as "4 h"; None when it may be left empty and is."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"widget": UnfoldAdminTextInputWidget(), **kwargs})
@@ -84,8 +84,11 @@ class DurationField(forms.CharField):
         return duration_text(value) if isinstance(value, timedelta) else value
 
     def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text and not self.required:
+            return None
         try:
-            return parse_duration(super().to_python(value))
+            return parse_duration(text)
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 

@@ -11,7 +11,8 @@ from unfold.forms import UnfoldReadOnlyPasswordHashWidget, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from courierweb.console.fields import DurationField, LinesField, SizeField, SwitchField
-from mta.models import AccessRule, Alias, DnsList, Listener, Mailbox, Settings
+from mta.models import AccessRule, Alias, DnsList, Listener, Mailbox, RetryOverride, Settings
+from mta.models.retry_override import TIMES
 
 UNSET = "as the listener says"
 SWITCHES = {
@@ -217,12 +218,27 @@ class ListenerForm(forms.ModelForm):
             field.choices = [choice for choice in field.choices if choice[0] not in taken]
 
 
+class RetryOverrideForm(forms.ModelForm):
+    """Durations in words; an empty field has no word on it."""
+
+    class Meta:
+        model = RetryOverride
+        fields = ("scope", "name", *TIMES, "note")
+        field_classes = {
+            field.name: DurationField
+            for field in RetryOverride._meta.concrete_fields
+            if isinstance(field, models.DurationField)
+        }
+
+
 class SettingsForm(forms.ModelForm):
     """All settings; durations and sizes in words."""
 
     sizelimit = SizeField(help_text="largest message")
     headerlimit = SizeField(help_text="largest header section")
     dsnlimit = SizeField(help_text="a failure DSN returns the whole message below this size")
+    respawnmemory = SizeField(help_text="a worker that holds more memory is started anew")
+    minfree = SizeField(help_text="no mail is taken or delivered with less free disk space")
 
     class Meta:
         model = Settings

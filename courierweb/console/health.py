@@ -17,7 +17,8 @@ from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
-from mta.models import Heartbeat
+from mta import runtime
+from mta.models import Heartbeat, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def parts() -> list[Part]:
         Part("web", True, "answering"),
         database,
         _broker(),
+        *([_storage()] if database.ok else []),
         *_processes(beats),
     ]
 
@@ -64,11 +66,24 @@ def parts() -> list[Part]:
 def _database() -> Part:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute("SELECT current_setting('transaction_read_only')")
+            ((read_only,),) = cursor.fetchall()
     except DatabaseError as error:
         logger.warning("database does not answer: %s", error)
         return Part("database", False, "does not answer")
+    if read_only == "on":
+        return Part("database", False, "is read-only: no mail is taken or delivered")
     return Part("database", True, "answering")
+
+
+def _storage() -> Part:
+    try:
+        short = runtime.storage().shortage(Settings.load().minfree)
+    except (OSError, DatabaseError) as error:
+        logger.warning("the disk cannot be looked at: %s", error)
+        return Part("storage", False, "cannot be looked at")
+    detail = f"no mail is taken or delivered: {short}" if short else "enough room"
+    return Part("storage", not short, detail)
 
 
 def _broker() -> Part:

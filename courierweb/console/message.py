@@ -13,13 +13,17 @@ from django.views.decorators.http import require_safe
 from courierweb.console.explain_form import explain_url
 from courierweb.console.page import page, render_page
 from courierweb.console.queue import VERBS
+from mta import retry_times
 from mta.models import Message, Refusal
+from mta.models.message import LIVE_STATES
 from mta.policy.decision import Stage
 from mta.protocol.queue_id import decode_queue_id, encode_queue_id
 from mta.queue import history
 from mta.queue.history import MessageSummary, TimelineEntry
 
 MOST_ENTRIES = 500
+MOST_ATTEMPTS = 12
+WAITING = {str(state) for state in LIVE_STATES}
 MOST_HEADER_OCTETS = 64 * 1024
 MOST_SOURCE_OCTETS = 256 * 1024
 MOST_HEADERS = 200
@@ -57,6 +61,9 @@ def message(request: HttpRequest, queue_id: str) -> HttpResponse:
         hidden=max(len(entries) - MOST_ENTRIES, 0),
         explain_url=_explain_message(summary, entries),
         headers=_headers(summary.message_id) if summary.has_content else [],
+        forecasts=retry_times.of_message(summary.message_id, MOST_ATTEMPTS)
+        if live & WAITING
+        else [],
         verbs=[verb for verb in VERBS.values() if may_act and live & {str(s) for s in verb.states}],
     )
 

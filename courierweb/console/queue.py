@@ -1,17 +1,20 @@
-"""The queue page, and the verbs on its rows: hold, release, retry now, cancel."""
+"""The queue page, and the verbs on its rows: hold, release, retry, reroute, expire, cancel."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from courierweb.console.fields import parse_duration
 from courierweb.console.filter_form import FilterForm
 from courierweb.console.page import page, render_page
 from courierweb.console.queue_filter import read_filter
+from mta import next_hop
 from mta.models.message import State
 from mta.protocol.queue_id import decode_queue_id
 from mta.queue import control, history
@@ -24,15 +27,21 @@ MOST_GROUPS = 12
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """What may be done to recipients in certain states."""
+    """What may be done to recipients in certain states.
+
+    `run(selection, actor, reason, value)` does it; `asks` is what the value is, "" for none. A
+    value that cannot be meant raises ValueError with a sentence.
+    """
 
     name: str
     title: str
     done: str
     states: tuple[State, ...]
     explanation: str
-    run: Callable[[Selection, str, str], int]
+    run: Callable[[Selection, str, str, str], int]
     takes_reason: bool = False
+    asks: str = ""
+    example: str = ""
     dangerous: bool = False
 
 
@@ -46,7 +55,7 @@ VERBS = {
             (State.QUEUED,),
             "They stay in the queue and are not tried until somebody releases them. "
             "They still expire.",
-            control.hold,
+            lambda selection, actor, reason, _: control.hold(selection, actor, reason),
             takes_reason=True,
         ),
         Verb(
@@ -55,7 +64,7 @@ VERBS = {
             "released",
             (State.HELD,),
             "They are tried again when their next attempt is due.",
-            lambda selection, actor, reason: control.release(selection, actor),
+            lambda selection, actor, *_: control.release(selection, actor),
         ),
         Verb(
             "retry",
@@ -63,7 +72,34 @@ VERBS = {
             "due now",
             (State.QUEUED,),
             "Their next attempt is made at once.",
-            lambda selection, actor, reason: control.retry(selection, actor),
+            lambda selection, actor, *_: control.retry(selection, actor),
+        ),
+        Verb(
+            "reroute",
+            "Reroute",
+            "rerouted",
+            (State.QUEUED, State.HELD),
+            "They go to another host from now on, whatever their addresses say, and the queued "
+            "ones are due at once. Write normal to give them back to routes and MX.",
+            lambda selection, actor, reason, value: control.reroute(
+                selection, actor, next_hop.parse(value), reason
+            ),
+            takes_reason=True,
+            asks="Next hop",
+            example=next_hop.FORMS,
+        ),
+        Verb(
+            "expiry",
+            "Change expiry",
+            "given another time",
+            (State.QUEUED, State.HELD),
+            "They are tried until then, counted from now, and returned to their senders after it.",
+            lambda selection, actor, reason, value: control.expire_at(
+                selection, actor, timezone.now() + parse_duration(value), reason
+            ),
+            takes_reason=True,
+            asks="Time from now",
+            example="2 d, or 0 to give up at the next attempt",
         ),
         Verb(
             "cancel",
@@ -72,7 +108,7 @@ VERBS = {
             (State.QUEUED, State.HELD),
             "They are given up for good, and the senders get a failure report with your reason. "
             "This cannot be undone.",
-            control.cancel,
+            lambda selection, actor, reason, _: control.cancel(selection, actor, reason),
             takes_reason=True,
             dangerous=True,
         ),
@@ -131,7 +167,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         "console/queue_confirm.html",
         f"{verb.title}: are you sure?",
         verb=verb,
-        count=_count(verb, selection),
+        count=control.count(selection, verb.states),
         selected=control.count(selection),
         form=form,
         everything=bool(request.POST.get("all")),
@@ -152,7 +188,12 @@ def apply(request: HttpRequest) -> HttpResponse:
     if verb.dangerous and not reason:
         messages.error(request, "Write a reason: the sender reads it in the report.")
         return confirm(request)
-    changed = verb.run(selection, request.user.get_username(), reason)
+    value = request.POST.get("value", "").replace("\0", "")
+    try:
+        changed = verb.run(selection, request.user.get_username(), reason, value)
+    except ValueError as error:
+        messages.error(request, f"{verb.asks}: {error}")
+        return confirm(request)
     noun = "recipient is" if changed == 1 else "recipients are"
     if changed:
         messages.success(request, f"{changed:,} {noun} {verb.done}.")
@@ -178,16 +219,6 @@ def _read_order(request: HttpRequest) -> tuple[Verb, Selection, FilterForm[Queue
     if any(not 0 < number < 1 << 63 for number in recipient_ids):
         raise BadRequest("a selected row has no valid number")
     return verb, Selection(message_ids, recipient_ids), form
-
-
-def _count(verb: Verb, selection: Selection) -> int:
-    """How many recipients of the selection are in a state that the verb changes."""
-    chosen = selection.filter or QueueFilter()
-    return sum(
-        control.count(replace(selection, filter=replace(chosen, state=state)))
-        for state in verb.states
-        if chosen.state in ("", state)
-    )
 
 
 def _queue_url(form: FilterForm[QueueFilter]) -> str:

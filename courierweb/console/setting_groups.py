@@ -68,7 +68,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("retrygamma", "retrymaxdelta"),
                 ("queuetime", "dsn_queuetime"),
                 ("warntime", "submitdelay"),
-                "dsnlimit",
+                "backuprelay",
             ),
         },
     ),
@@ -85,5 +85,17 @@ SETTING_GROUPS: tuple[Group, ...] = (
             )
         },
     ),
-    ("History", {"fields": (("keep_history", "keep_content"), ("keep_refusals", "keep_tls"))}),
+    ("Reports", {"fields": (("dsnlimit", "dsn_postmaster"),)}),
+    (
+        "Self-care",
+        {
+            "fields": (
+                ("keep_history", "keep_content"),
+                ("keep_refusals", "keep_tls"),
+                "keep_temporary",
+                ("minfree", "respawnmemory"),
+                ("respawnlo", "respawnhi"),
+            )
+        },
+    ),
 )

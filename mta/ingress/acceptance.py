@@ -34,8 +34,8 @@ async def accept(session: Session, current: Transaction, received: Data) -> None
     submission = _submission(session, current, judgement, judgement.content, division)
     try:
         await session.house.committer.commit(submission)
-    except CommitFailed:
-        return session.say(replies.LOCAL_TROUBLE)
+    except CommitFailed as failed:
+        return session.say(replies.NO_STORAGE if failed.no_storage else replies.LOCAL_TROUBLE)
     session.patience.accepted()
     _log_accepted(session, current, submission)
     _put_on_record(session, current, division, submission.id)

@@ -13,7 +13,7 @@ from django.db import DatabaseError, OperationalError, connection
 
 from mta.queue import commit
 from mta.queue.commit import RefusalRecord, Submission
-from mta.queue.loop_connection import LoopConnection
+from mta.queue.loop_connection import NO_STORAGE, LoopConnection
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,11 @@ REFUSALS_KEPT = 10_000
 
 
 class CommitFailed(Exception):
-    """The message is not in the queue; the client must hear 451."""
+    """The message is not in the queue; the client must hear 451, or 452 with `no_storage`."""
+
+    def __init__(self, error: DatabaseError) -> None:
+        super().__init__(str(error))
+        self.no_storage = getattr(error.__cause__, "sqlstate", None) in NO_STORAGE
 
 
 class Committer:
@@ -120,7 +124,7 @@ class Committer:
                 if not done.done():
                     done.set_result(None)
             elif not done.done():
-                done.set_exception(CommitFailed(str(error)))
+                done.set_exception(CommitFailed(error))
                 done.exception()
         if transports:
             self._committed(transports)

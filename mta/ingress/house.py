@@ -1,6 +1,7 @@
 """What the sessions of one ingress process share, and the doors they come in by."""
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mta.ingress.committer import Committer
@@ -24,7 +25,8 @@ class Listener:
 @dataclass(slots=True)
 class House:
     """`hostname` is our own name; `tls` is None without a certificate. `stopping` is set when
-    the process is asked to end: no new transaction begins then."""
+    the process is asked to end: no new transaction begins then. `has_room` is false while there
+    is no room to store mail."""
 
     hostname: str
     gate: PolicyGate
@@ -34,5 +36,6 @@ class House:
     budget: Budget
     connections: Connections
     inquiry: Inquiry
+    has_room: Callable[[], bool] = lambda: True
     tls: ssl.SSLContext | None = None
     stopping: bool = False

@@ -14,6 +14,8 @@ async def mail(session: Session, argument: str) -> None:
     if given.parameters.requiretls and not session.facts.tls:
         return session.complain(replies.REQUIRETLS_IN_CLEAR)
     policy = await session.house.gate.current()
+    if not session.house.has_room():
+        return session.say(replies.NO_STORAGE)
     reverse_path = given.facts.reverse_path
     decision, _, opened = await session.reception.open(session.facts, given, policy)
     if not decision.accepted:

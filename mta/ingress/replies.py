@@ -42,6 +42,7 @@ TLS_UNAVAILABLE = Reply(454, "4.7.0", "TLS is not available")
 
 LOCAL_TROUBLE = Reply(451, status.LOCAL_ERROR, "temporary trouble here, try again later")
 NO_MEMORY = Reply(452, status.SYSTEM_FULL, "too much mail at once, try again later")
+NO_STORAGE = Reply(452, status.SYSTEM_FULL, "no room to store mail, try again later")
 SHUTTING_DOWN = Reply(421, status.SYSTEM_NOT_ACCEPTING, "shutting down, try again later")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "too many errors")
 TIMED_OUT = Reply(421, status.BAD_CONNECTION, "timed out")

@@ -16,6 +16,8 @@ from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
 from mta.models.message import Content, Lease, Message, Recipient, State
 from mta.models.policy import PolicyChange, PolicyState
+from mta.models.report_text import ReportText
+from mta.models.retry_override import RetryOverride
 from mta.models.route import Route
 from mta.models.rule import RuleState
 from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
@@ -47,6 +49,8 @@ __all__ = [
     "PolicyState",
     "Recipient",
     "Refusal",
+    "ReportText",
+    "RetryOverride",
     "Route",
     "RuleState",
     "SenderGrant",

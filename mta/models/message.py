@@ -113,6 +113,8 @@ class Recipient(models.Model):
     `next_attempt` is due time; `warn_at` is null once the delay was reported or never will be;
     `report` names a DSN that is due ("failed", "delayed", "delivered", "relayed"). `return_path`
     is what another host is told instead of the message's reverse-path, "" for that (SRS).
+    `pinned`: its transport and next hop were chosen by hand (or are the backup relay), not by its
+    address.
     """
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False)
@@ -123,6 +125,7 @@ class Recipient(models.Model):
     state = models.CharField(max_length=10, choices=State)
     transport = models.CharField(max_length=20)
     nexthop = models.TextField()
+    pinned = models.BooleanField(default=False, db_default=False)
     attempts = models.IntegerField(default=0)
     next_attempt = models.DateTimeField()
     expires_at = models.DateTimeField()

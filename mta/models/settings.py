@@ -6,6 +6,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from mta.models.route import parse_relay
+
 
 class CheckHelo(models.IntegerChoices):
     """What HELO must name (Courier: BOFHCHECKHELO)."""
@@ -38,6 +40,14 @@ def validate_spf_keywords(value: str) -> None:
             f"{', '.join(sorted(unknown)) or 'nothing'} is none of "
             f"{', '.join(sorted(SPF_KEYWORDS))}"
         )
+
+
+def validate_relay(value: str) -> None:
+    """HOST[:PORT]. Raises ValidationError."""
+    try:
+        parse_relay(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
 
 
 def _spf(default: str, help_text: str) -> "models.CharField[str, str]":
@@ -179,6 +189,13 @@ class Settings(models.Model):
     submitdelay = models.DurationField(
         default=timedelta(0), help_text="pause before the first attempt"
     )
+    backuprelay = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        validators=[validate_relay],
+        help_text="HOST[:PORT] that takes what waits for another host longer than warntime",
+    )
     maxhost = models.PositiveIntegerField(
         default=4,
         validators=[MinValueValidator(1)],
@@ -189,6 +206,12 @@ class Settings(models.Model):
     )
     dsnlimit = models.BigIntegerField(
         default=32768, help_text="a failure DSN returns the whole message below this size, octets"
+    )
+    dsn_postmaster = models.EmailField(
+        max_length=320,
+        blank=True,
+        default="",
+        help_text="who gets what no sender can be told; empty for postmaster at this host",
     )
     esmtptimeoutconnect = models.DurationField(
         default=timedelta(minutes=1), help_text="to another host: until it takes the connection"
@@ -223,6 +246,23 @@ class Settings(models.Model):
     keep_content = models.DurationField(
         default=timedelta(0), help_text="how long the content of finished messages is kept"
     )
+    respawnlo = models.DurationField(
+        default=timedelta(hours=1), help_text="a worker this old is started anew when it is idle"
+    )
+    respawnhi = models.DurationField(
+        default=timedelta(days=7), help_text="a worker this old is started anew, busy or not"
+    )
+    respawnmemory = models.BigIntegerField(
+        default=2 * 1024 * 1024 * 1024,
+        help_text="a worker that holds more memory is started anew, octets; 0 for any",
+    )
+    keep_temporary = models.DurationField(
+        default=timedelta(hours=36), help_text="how long an unfinished file may stay in a Maildir"
+    )
+    minfree = models.BigIntegerField(
+        default=100 * 1024 * 1024,
+        help_text="no mail is taken or delivered with less free disk space, octets; 0 for any",
+    )
     keep_refusals = models.DurationField(
         default=timedelta(days=30), help_text="how long refusals stay in the history"
     )
@@ -242,6 +282,12 @@ class Settings(models.Model):
             value = getattr(self, field.attname)
             if isinstance(value, timedelta) and value < timedelta(0):
                 raise ValidationError({field.name: "a duration cannot be negative"})
+        if timedelta(0) < self.respawnlo < timedelta(minutes=1):
+            raise ValidationError({"respawnlo": "0 for never, else at least a minute"})
+        if timedelta(0) < self.respawnhi < timedelta(minutes=1):
+            raise ValidationError({"respawnhi": "0 for never, else at least a minute"})
+        if 0 < self.respawnmemory < 256 << 20:
+            raise ValidationError({"respawnmemory": "0 for any, else at least 256 MiB"})
         if self.lease < timedelta(seconds=2):
             raise ValidationError({"lease": "a lease lasts at least 2 seconds"})
 

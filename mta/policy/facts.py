@@ -129,12 +129,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """What a message gets on its way into the queue."""
+    """The times a recipient in the queue lives by: how long, and when it is tried again."""
 
     submitdelay: timedelta = timedelta(0)
     queuetime: timedelta = timedelta(days=5)
     dsn_queuetime: timedelta = timedelta(days=2)
     warntime: timedelta = timedelta(hours=4)
+    retryalpha: timedelta = timedelta(minutes=5)
+    retrybeta: int = 3
+    retrygamma: timedelta = timedelta(minutes=15)
+    retrymaxdelta: int = 3
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,8 @@ class Policy:
     routes: Mapping[str, RouteFact] = field(default_factory=dict)
     limits: Limits = Limits()
     times: Times = Times()
+    domain_times: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    transport_times: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     auth_in_clear_on_loopback: bool = False
     terms: Terms = Terms()
     listeners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -185,6 +191,16 @@ class Policy:
             if kind is not None:
                 return kind
         return None
+
+    def times_for(self, transport: str, address: str) -> Times:
+        """Field by field: the word of the domain or its nearest ".parent", else the transport's,
+        else the settings'."""
+        changes = dict(self.transport_times.get(transport, {}))
+        if self.domain_times:
+            domain = address.rpartition("@")[2]
+            for name in reversed((domain, *parents(domain))):
+                changes.update(self.domain_times.get(name, {}))
+        return replace(self.times, **changes) if changes else self.times
 
     def access_for(self, client_ip: str) -> Access | None:
         """The rule of the longest prefix that holds the address; worked out once for each."""

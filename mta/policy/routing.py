@@ -46,8 +46,12 @@ def route_text(route: RouteFact) -> str:
 def _word(route: RouteFact) -> str:
     if route.relay == DISCARD:
         return f"{DISCARD}:"
-    suffix = f"/{route.security}" if route.security else ""
-    return f"relay:{route.relay}:{route.port}{suffix}"
+    return relay_word(route.relay, route.port, route.security)
+
+
+def relay_word(host: str, port: int = 0, security: str = "") -> str:
+    """The next hop for a relay; port 0 stands for 25."""
+    return f"relay:{host}:{port or 25}{f'/{security}' if security else ''}"
 
 
 class Claimant(Protocol):

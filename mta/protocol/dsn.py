@@ -62,7 +62,8 @@ class Report:
 
     `hostname` is ours; `content` the stored message, of which a report on failures carries all
     when it is smaller than `limit` octets and `ret` is not "HDRS", else the header only.
-    `received_from` is the host that it came from as "dns; name ([ip])".
+    `received_from` is the host that it came from as "dns; name ([ip])". `double_bounce_to` gets
+    what no sender can be told, the postmaster when it is "".
     """
 
     hostname: str
@@ -77,6 +78,8 @@ class Report:
     received_from: str = ""
     smtputf8: bool = False
     limit: int = DSN_LIMIT
+    wording: dsn_text.Wording = dsn_text.Wording()
+    double_bounce_to: str = ""
 
     @property
     def actions(self) -> frozenset[Action]:
@@ -125,7 +128,7 @@ def render(report: Report, to: str, *, double_bounce: bool = False) -> Rendering
     encoded = [part.encode() for part in parts]
     boundary = _boundary(report, encoded)
     fields = [
-        *_origin_fields(report, to, _subject(report.actions, double_bounce=double_bounce)),
+        *_origin_fields(report, to, _subject(report, double_bounce=double_bounce)),
         *_reference_fields(facts.message_id),
         *_mime_fields(parts, boundary),
     ]
@@ -150,25 +153,35 @@ def _wants_whole(report: Report) -> bool:
     )
 
 
-def _subject(actions: frozenset[Action], *, double_bounce: bool) -> str:
+def _subject(report: Report, *, double_bounce: bool) -> str:
     if double_bounce:
-        return dsn_text.SUBJECT_DOUBLE_BOUNCE
-    if Action.FAILED in actions:
-        return dsn_text.SUBJECT_FAILED
-    if Action.DELAYED in actions:
-        return dsn_text.SUBJECT_DELAYED
-    return dsn_text.SUBJECT_SUCCESS
+        name = "subject_double_bounce"
+    elif Action.FAILED in report.actions:
+        name = "subject_failed"
+    elif Action.DELAYED in report.actions:
+        name = "subject_delayed"
+    else:
+        name = "subject_success"
+    return " ".join(report.wording.say(name))
 
 
 def _origin_fields(report: Report, to: str, subject: str) -> list[tuple[str, str]]:
     return [
         ("Date", _date(report.made_at)),
-        ("From", f"{dsn_text.FROM_NAME} <{report.postmaster}>"),
+        ("From", f"{_display_name(report)} <{report.postmaster}>"),
         ("To", f"<{address.wire(to)}>"),
         ("Subject", subject),
         ("Message-ID", f"<{_digest(report)}.{report.queue_id}@{report.hostname}>"),
         ("Auto-Submitted", "auto-replied"),
     ]
+
+
+def _display_name(report: Report) -> str:
+    """As an atom or a quoted string (RFC 5322 3.4)."""
+    name = " ".join(report.wording.say("from_name"))
+    if all(char.isalnum() or char == " " for char in name):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _reference_fields(message_id: str) -> list[tuple[str, str]]:
@@ -189,45 +202,50 @@ def _mime_fields(parts: list[_Part], boundary: str) -> list[tuple[str, str]]:
 
 def _words(report: Report, subject: str, *, whole: bool, double_bounce: bool) -> list[str]:
     """The part for people, as lines of any length."""
-    greeting = dsn_text.GREETING_DOUBLE_BOUNCE if double_bounce else dsn_text.GREETING
-    lines = [greeting.format(hostname=report.hostname), ""]
+    say = report.wording.say
+    greeting = "greeting_double_bounce" if double_bounce else "greeting"
+    lines = [*say(greeting, hostname=report.hostname), ""]
     if subject:
-        lines.append("  " + dsn_text.ABOUT_SUBJECT.format(subject=_clean(subject)[:200]))
-    lines.append("  " + dsn_text.ABOUT_ARRIVAL.format(arrival=_date(report.arrived_at)))
-    lines.append("  " + dsn_text.ABOUT_QUEUE_ID.format(queue_id=report.queue_id))
+        lines += _indented(say("about_subject", subject=_clean(subject)[:200]), 2)
+    lines += _indented(say("about_arrival", arrival=_date(report.arrived_at)), 2)
+    lines += _indented(say("about_queue_id", queue_id=report.queue_id), 2)
     for action in Action:
         members = [each for each in report.recipients if each.action is action]
         if members:
-            lines += ["", dsn_text.INTRODUCTIONS[action.value]]
+            lines += ["", *say(action.value)]
         for member in members:
-            lines += ["", *_words_on(member)]
-    lines += ["", dsn_text.ATTACHED_MESSAGE if whole else dsn_text.ATTACHED_HEADER]
+            lines += ["", *_words_on(member, report.wording)]
+    lines += ["", *say("attached_message" if whole else "attached_header")]
     if not double_bounce:
-        lines.append(dsn_text.HELP.format(postmaster=report.postmaster))
+        lines += say("help", postmaster=report.postmaster)
     return lines
 
 
-def _words_on(recipient: RecipientReport) -> list[str]:
+def _words_on(recipient: RecipientReport, wording: dsn_text.Wording) -> list[str]:
     lines = [f"  {_clean(_shown(recipient))}"]
     if recipient.action in (Action.FAILED, Action.DELAYED):
         advice = dsn_text.advice(_status(recipient))
         lines += [f"    {advice}"] if advice else []
-        lines += [f"    {line}" for line in _answer(recipient)]
+        lines += _indented(_answer(recipient, wording), 4)
     if recipient.action is Action.DELAYED and recipient.will_retry_until is not None:
         until = _date(recipient.will_retry_until)
-        lines.append("    " + dsn_text.GIVING_UP_AT.format(until=until))
+        lines += _indented(wording.say("giving_up_at", until=until), 4)
     return lines
 
 
-def _answer(recipient: RecipientReport) -> list[str]:
+def _answer(recipient: RecipientReport, wording: dsn_text.Wording) -> list[str]:
     """Who said what, at most MAX_DIAGNOSTIC characters of it."""
     remote, command = _clean(recipient.remote), _clean(recipient.command)[:200]
     said = _clean(str(recipient.reply))[:MAX_DIAGNOSTIC]
     if not remote:
         return [said]
     if command:
-        return [dsn_text.ANSWER_TO_COMMAND.format(remote=remote, command=command), f"  {said}"]
-    return [dsn_text.ANSWER.format(remote=remote), f"  {said}"]
+        return [*wording.say("answer_to_command", remote=remote, command=command), f"  {said}"]
+    return [*wording.say("answer", remote=remote), f"  {said}"]
+
+
+def _indented(lines: list[str], blanks: int) -> list[str]:
+    return [" " * blanks + line for line in lines]
 
 
 def _shown(recipient: RecipientReport) -> str:

@@ -1,4 +1,4 @@
-"""What people do to the queue: hold, release, retry now, cancel (Courier's cancelmsg).
+"""What people do to the queue: hold, release, retry now, reroute, expire, cancel.
 
 Each verb is one transaction. It locks the recipients whose state still fits, in the order of
 their ids, changes them, and writes one event for each; so it may run beside the workers and
@@ -6,12 +6,15 @@ beside another administrator. A recipient that is being delivered is never inter
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
 from mta import maillog
+from mta.models import State
 from mta.protocol import status
 from mta.protocol.reply import Reply
 from mta.queue.listing import LIVE, QueueFilter
@@ -131,9 +134,35 @@ def cancel(selection: Selection, actor: str, reason: str) -> int:
     )
 
 
-def count(selection: Selection) -> int:
-    """How many live recipients the selection holds."""
+def reroute(
+    selection: Selection, actor: str, route: tuple[str, str] | None, reason: str = ""
+) -> int:
+    """Send queued and held recipients by this (transport, next hop) from now on, whatever their
+    addresses say; None gives them back to normal routing. The queued ones are due at once."""
+    due = "next_attempt = least(r.next_attempt, now())"
+    if route is None:
+        change, values, words = f"pinned = false, {due}", [], "back to normal"
+    else:
+        change = f"pinned = true, transport = %s, nexthop = %s, {due}"
+        values, words = list(route), f"to {route[1]}"
+    told = ": ".join(filter(None, (words, _line(reason))))
+    return _apply(selection, f"{_QUEUED}, {_HELD}", change, values, "rerouted", actor, told)
+
+
+def expire_at(selection: Selection, actor: str, at: datetime, reason: str = "") -> int:
+    """Change when queued and held recipients are given up. The attempt that decides comes no
+    later than that."""
+    change = "expires_at = %s, next_attempt = least(r.next_attempt, greatest(%s, now()))"
+    told = ": ".join(filter(None, (f"{at:%Y-%m-%d %H:%M:%S %Z}", _line(reason))))
+    return _apply(selection, f"{_QUEUED}, {_HELD}", change, [at, at], "expiry", actor, told)
+
+
+def count(selection: Selection, states: Sequence[State] = ()) -> int:
+    """How many live recipients the selection holds: all, or those in certain states."""
     where, values = selection.where()
+    if states:
+        where += " AND r.state = ANY(%s)"
+        values.append([str(state) for state in states])
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM mta_recipient r JOIN mta_message m ON m.id = r.message_id"

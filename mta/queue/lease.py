@@ -41,6 +41,7 @@ class LeasedRecipient:
     requiretls: bool = False
     return_path: str = ""
     content: bytes | None = None
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ RETURNING lease.id, lease.nexthop, lease.acquired_at,
           m.eight_bit, m.size, m.verp, m.requiretls, r.return_path,
           CASE WHEN m.size <= 16384 THEN
               (SELECT data FROM mta_content c WHERE c.message_id = m.id)
-          END
+          END, r.pinned
 """
 
 # Nobody waits for the disk here (local to the statement's own transaction): a claim that a

@@ -8,7 +8,7 @@ hand-overs of the interpreter lock; everything else goes through Django in threa
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import DatabaseError, OperationalError, connection
@@ -21,6 +21,10 @@ ANSWER_SECONDS = 30.0
 Value = str | bytes | int | float
 Row = tuple[bytes | None, ...]
 
+# What the database says when it cannot store: the disk is full, it is read-only (SQLSTATE).
+NO_STORAGE = frozenset({"53100", "25006"})
+
+_Failure = TypeVar("_Failure", bound=DatabaseError)
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
@@ -147,13 +151,19 @@ class LoopConnection:
         error = error_from_result(result)
         # What libpq itself reports, a connection that broke, has no SQLSTATE.
         if isinstance(error, psycopg.OperationalError) or error.diag.sqlstate is None:
-            return self._fail(OperationalError(str(error)))
-        return answer.set_exception(DatabaseError(str(error)))
+            return self._fail(_caused_by(OperationalError(str(error)), error))
+        return answer.set_exception(_caused_by(DatabaseError(str(error)), error))
 
     def _fail(self, error: OperationalError) -> None:
         self.close()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
+
+
+def _caused_by(failure: _Failure, error: psycopg.Error) -> _Failure:
+    """As Django does it: the code of the database can be told from the cause."""
+    failure.__cause__ = error
+    return failure
 
 
 def _rows(result: Any) -> list[Row]:

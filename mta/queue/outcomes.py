@@ -24,7 +24,7 @@ class Settlement:
 
     `next_attempt` is set when the state is queued again, None when it is finished. `report` is
     the DSN that is due, "" for none. `warned` says that the delay warning is used up. `command`
-    is what the peer answered.
+    is what the peer answered. `pin` is the next hop that takes over from here, "" for the same.
     """
 
     recipient_id: int
@@ -39,6 +39,7 @@ class Settlement:
     remote: str = ""
     tls: str = ""
     command: str = ""
+    pin: str = ""
 
 
 # One statement, so that a batch costs one round trip. Messages are locked in the order of their
@@ -47,7 +48,7 @@ _SETTLE = """
 WITH given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(settlements)s::json) AS t(
         id int8, message_id int8, number int4, state text, result text, reply text, remote text,
-        tls text, command text, next_attempt float8, report text, warned bool)
+        tls text, command text, next_attempt float8, report text, warned bool, pin text)
 ), settled AS (
     UPDATE mta_recipient r
     SET state = g.state, last_reply = g.reply, last_remote = g.remote, last_command = g.command,
@@ -55,7 +56,8 @@ WITH given AS MATERIALIZED (
         report = CASE WHEN g.report = '' THEN r.report ELSE g.report END,
         warn_at = CASE WHEN g.warned THEN NULL ELSE r.warn_at END,
         finished_at = CASE WHEN g.next_attempt IS NULL THEN now() END,
-        lease_id = NULL
+        nexthop = CASE WHEN g.pin = '' THEN r.nexthop ELSE g.pin END,
+        pinned = r.pinned OR g.pin <> '', lease_id = NULL
     FROM given g
     WHERE r.id = g.id AND r.lease_id = %(lease)s::int8 AND r.state = 'delivering'
     RETURNING r.id
@@ -159,4 +161,5 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "next_attempt": next_attempt.timestamp() if next_attempt else None,
         "report": settlement.report,
         "warned": settlement.warned,
+        "pin": settlement.pin,
     }

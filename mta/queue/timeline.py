@@ -42,6 +42,8 @@ _HUMAN_WORDS = {
     "released": "Released",
     "retried": "Next attempt brought forward",
     "cancelled": "Cancelled",
+    "rerouted": "Rerouted",
+    "expiry": "Time to give up was changed",
 }
 
 

@@ -5,6 +5,7 @@ lost nor one that is sent twice.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,6 +13,7 @@ from django.utils import timezone
 from mta import maillog
 from mta.models import Recipient, State
 from mta.protocol.dsn import Action, RecipientReport, Report
+from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.reply import Reply, parse_reply
@@ -25,23 +27,34 @@ Compose = Callable[[Report], tuple[Envelope, bytes] | None]
 Enqueue = Callable[[Envelope, bytes, str], int]
 
 
-def send_due(hostname: str, limit: int, compose: Compose, enqueue: Enqueue) -> int:
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How reports are made: our name, dsnlimit in octets, the wording, and who gets what no
+    sender can be told ("" for the postmaster)."""
+
+    hostname: str
+    limit: int
+    wording: Wording = Wording()
+    double_bounce_to: str = ""
+
+
+def send_due(style: Style, compose: Compose, enqueue: Enqueue) -> int:
     """Queue the DSNs that are due; gives how many messages were reported on.
 
-    `limit` is dsnlimit in octets. `enqueue(envelope, content, origin)` gives a message id.
+    `enqueue(envelope, content, origin)` gives a message id.
     """
     count = 0
-    while count < RUN_COUNT and _send_one(hostname, limit, compose, enqueue):
+    while count < RUN_COUNT and _send_one(style, compose, enqueue):
         count += 1
     return count
 
 
-def _send_one(hostname: str, limit: int, compose: Compose, enqueue: Enqueue) -> bool:
+def _send_one(style: Style, compose: Compose, enqueue: Enqueue) -> bool:
     with transaction.atomic():
         due = reports.claim_due()
         if due is None:
             return False
-        made = compose(_report(due, hostname, limit))
+        made = compose(_report(due, style))
         queue_id = ""
         if made is not None:
             queue_id = encode_queue_id(enqueue(*made, _origin(due)))
@@ -62,11 +75,11 @@ def _origin(due: DueReport) -> str:
     return f"dsn {due.message.id} {len(due.recipients)} {marks}"
 
 
-def _report(due: DueReport, hostname: str, limit: int) -> Report:
+def _report(due: DueReport, style: Style) -> Report:
     message = due.message
     peer = f"dns; {message.helo} ([{message.client_ip}])" if message.client_ip else ""
     return Report(
-        hostname=hostname,
+        hostname=style.hostname,
         queue_id=message.queue_id,
         reverse_path=message.reverse_path,
         arrived_at=message.created_at.timestamp(),
@@ -77,7 +90,9 @@ def _report(due: DueReport, hostname: str, limit: int) -> Report:
         ret=message.ret,
         received_from=peer,
         smtputf8=message.smtputf8,
-        limit=limit,
+        limit=style.limit,
+        wording=style.wording,
+        double_bounce_to=style.double_bounce_to,
     )
 
 

@@ -63,6 +63,9 @@ class Directory(Protocol):
     @property
     def policy(self) -> Any: ...
 
+    @property
+    def backuprelay(self) -> str: ...
+
     def refresh(self) -> object: ...
 
 
@@ -152,11 +155,7 @@ class _Delivery:
 
     def run(self) -> None:
         shop = self._shop
-        settings = shop.directory.settings
-        self._judge_settings = Backoff(
-            settings.retryalpha, settings.retrybeta, settings.retrygamma, settings.retrymaxdelta
-        )
-        length: timedelta = settings.lease
+        length: timedelta = shop.directory.settings.lease
         with shop.keeper.holding(self._batch.lease_id, length):
             try:
                 self._check_routes()
@@ -173,6 +172,8 @@ class _Delivery:
         here = (self._batch.transport, self._batch.nexthop)
         moved: list[tuple[int, str, str]] = []
         for recipient in list(self._open.values()):
+            if recipient.pinned:
+                continue
             route = routing.choose(recipient.address, self._shop.transports, self._shop.directory)
             if route is None:
                 self._settle(settle.bounced(recipient.id, _NOBODY))
@@ -228,11 +229,16 @@ class _Delivery:
                 outcome.recipient_id,
             )
             return
-        judge = settle.Judge(self._transport.name, self._judge_settings, timezone.now())
+        judge = settle.Judge(
+            self._transport.name, self._backoff, timezone.now(), self._shop.directory.backuprelay
+        )
         settlement = judge.settle(recipient, outcome)
         self._reports = self._reports or bool(settlement.report)
         self._waiting.append(settlement)
         _log_outcome(recipient, outcome, self._batch)
+
+    def _backoff(self, address: str) -> Backoff:
+        return Backoff.of(self._shop.directory.policy.times_for(self._transport.name, address))
 
     def _settle_the_rest(self) -> None:
         """Silence is never success: what was not reported is deferred, or untried and given

@@ -1,5 +1,6 @@
 """From an outcome to the recipient's new life: pure, so that every case is a line in a test."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,16 +12,22 @@ from mta.queue.outcomes import Settlement
 from mta.scheduler.backoff import Backoff
 from mta.transports.base import Outcome, Result
 
+_REMOTE = "esmtp"
 _DONE_STATES = {"local": State.DELIVERED, "discard": State.DISCARDED}
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Settles the outcomes of one batch. `now` is aware UTC."""
+    """Settles the outcomes of one batch. `now` is aware UTC, `backoff` is that of an address.
+
+    `backuprelay` is the next hop that takes over what another host has not taken within
+    warntime (Courier's backuprelay), "" for none.
+    """
 
     transport: str
-    backoff: Backoff
+    backoff: Callable[[str], Backoff]
     now: datetime
+    backuprelay: str = ""
 
     def settle(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
         """The new state of the recipient, its next attempt and the report that is due."""
@@ -49,6 +56,17 @@ class Judge:
 
     def _defer(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
         warn = recipient.warn_at is not None and self.now >= recipient.warn_at
+        if warn and self.backuprelay and self.transport == _REMOTE and not recipient.pinned:
+            # The relay is tried at once, and the sender hears of no delay (spec 4.1).
+            return self._settlement(
+                recipient,
+                outcome,
+                State.QUEUED,
+                report="",
+                warned=True,
+                next_attempt=self.now,
+                pin=self.backuprelay,
+            )
         report = "delayed" if warn and _wish(recipient, "DELAY") else ""
         return self._settlement(
             recipient,
@@ -56,7 +74,7 @@ class Judge:
             State.QUEUED,
             report=report,
             warned=warn,
-            next_attempt=self.now + self.backoff.delay(recipient.attempts),
+            next_attempt=self.now + self.backoff(recipient.address).delay(recipient.attempts),
         )
 
     def _settlement(
@@ -68,6 +86,7 @@ class Judge:
         report: str,
         warned: bool = False,
         next_attempt: datetime | None = None,
+        pin: str = "",
     ) -> Settlement:
         return Settlement(
             recipient_id=recipient.id,
@@ -82,6 +101,7 @@ class Judge:
             remote=outcome.remote,
             tls=outcome.tls,
             command=outcome.command,
+            pin=pin,
         )
 
 

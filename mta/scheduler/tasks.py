@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from mta import runtime
 
@@ -50,4 +50,8 @@ def _patience() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         log.warning("the database does not answer: %s", error)
+        connection.close()
+    except InternalError as error:
+        # Such as a database that is read-only for a while: everything waits.
+        log.error("the database does not take changes: %s", error)
         connection.close()

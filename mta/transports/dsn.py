@@ -35,8 +35,9 @@ def _to_sender(report: Report) -> tuple[Envelope, bytes]:
 
 
 def _to_postmaster(report: Report) -> tuple[Envelope, bytes]:
-    rendering = dsn.render(report, report.postmaster, double_bounce=True)
-    to = Recipient(report.postmaster, notify="NEVER")
+    postmaster = report.double_bounce_to or report.postmaster
+    rendering = dsn.render(report, postmaster, double_bounce=True)
+    to = Recipient(postmaster, notify="NEVER")
     return _envelope(DOUBLE_BOUNCE_SENDER, to, rendering), rendering.content
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from mta.models import Event, Heartbeat, State
+from mta.models import Event, Heartbeat, Recipient, State
 from mta.protocol.queue_id import encode_queue_id
 from tests.queue.rows import add_recipient, finish, make_message
 
@@ -177,3 +177,52 @@ def test_json_is_json_whatever_mail_brings(listed, run):
     assert json.dumps(listed("mailq"))
     assert listed("trace", message.queue_id)["subject"] == '"}\n{'
     assert "\u202e" not in run("mailq")
+
+
+def test_reroute_expiry_and_their_events(message, run, no_broker):
+    assert run("reroute", "relay.test:26", message.queue_id) == "2 recipients rerouted\n"
+    rows = message.recipient_set.filter(pinned=True)
+    assert set(rows.values_list("nexthop", flat=True)) == {"relay:relay.test:26"}
+    assert run("reroute", "normal", message.queue_id) == "2 recipients rerouted\n"
+    assert "2 recipients given up after" in run("expiry", "2d", message.queue_id)
+    story = run("trace", message.queue_id)
+    assert "Rerouted by cli:" in story
+    assert "to relay:relay.test:26" in story
+    assert "Time to give up was changed by cli:" in story
+
+
+def test_verbs_act_on_what_matches_and_tell_it_before(message, run, no_broker):
+    make_message("eve@other.test", reverse_path="news@y.test")
+    both = ("--match", "recipient=@x.test", "--match", "state=queued")
+    before = set(Recipient.objects.values_list("address", "state"))
+    for verb in (("hold",), ("flush",), ("cancelmsg",), ("reroute", "discard"), ("expiry", "1h")):
+        assert run(*verb, *both, "--dry-run").startswith("1 recipient would be ")
+    assert set(Recipient.objects.values_list("address", "state")) == before
+    assert run("hold", "--match", "sender=news@") == "1 recipient held\n"
+    assert run("release", "--match", "sender=news@") == "1 recipient released\n"
+    assert run("cancelmsg", "--match", "sender=news@", "no", "news") == "1 recipient cancelled\n"
+    assert Recipient.objects.get(state="cancelled").last_reply == "550 5.7.0 no news"
+    with pytest.raises(CommandError, match="what matches"):
+        run("cancelmsg", "--match", "sender=news@")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("hold", "--match", "sender="), "--match"),
+        (("hold", "--match", "colour=red"), "--match"),
+        (("hold", "--match", "sender=a", "--match", "sender=b"), "once"),
+        (("hold", "--match", "state=gone"), "state"),
+        (("hold", "--match", "age=old"), "age"),
+        (("hold", "--all", "--match", "sender=a"), "--all"),
+        (("cancelmsg",), "--match"),
+        (("reroute", "bad host", "--all"), "HOST"),
+        (("reroute", "host.test/TLS", "--all"), "REQUIRED"),
+        (("reroute", "mx:bad domain", "--all"), "mx:"),
+        (("expiry", "soon", "--all"), "duration"),
+    ],
+)
+def test_an_order_that_cannot_be_meant_does_nothing(run, message, arguments, words):
+    with pytest.raises(CommandError, match=words):
+        run(*arguments)
+    assert not Event.objects.exists()

@@ -7,7 +7,7 @@ from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 
-from mta.models import Heartbeat, PolicyState, Route, Statistic, Tally
+from mta.models import Heartbeat, PolicyState, Route, Settings, Statistic, Tally
 from tests.queue.rows import add_recipient, make_message
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ def test_health_is_good_once_every_part_is_up(client):
     assert response.status_code == 200
     body = response.json()
     assert body["status"] == "ok"
-    assert set(body["parts"]) == {"web", "database", "broker", *PARTS}
+    assert set(body["parts"]) == {"web", "database", "broker", "storage", *PARTS}
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -121,3 +121,20 @@ def test_every_number_of_the_home_page_leads_to_a_list(browser):
     make_message("bob@slow.test")
     for tile in browser.get("/console/").context["tiles"]:
         assert browser.get(tile.link).status_code == 200
+
+
+def test_too_little_room_is_no_good_health(client, browser):
+    all_alive()
+    Settings.load()
+    Settings.objects.update(minfree=1 << 60)
+    response = client.get("/healthz")
+    assert (response.status_code, response.json()["down"]) == (503, ["storage"])
+    assert "no mail is taken or delivered" in browser.get("/console/").text
+
+
+def test_a_read_only_database_is_no_good_health(client):
+    all_alive()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+    response = client.get("/healthz")
+    assert response.json()["parts"]["database"]["detail"].startswith("is read-only")

@@ -17,6 +17,8 @@ from mta.models import (
     Listener,
     Mailbox,
     PolicyChange,
+    ReportText,
+    RetryOverride,
     SenderGrant,
     Settings,
     SpamTrap,
@@ -50,6 +52,18 @@ ROWS = {
         {"name": "imap", "mime": "wrap"},
         Listener,
         "smtp",
+    ),
+    "retryoverride": (
+        {"scope": "domain", "name": "Slow.example", "retryalpha": "10 min", "retrybeta": "2"},
+        {"scope": "domain", "name": "slow.example", "retryalpha": "soon"},
+        RetryOverride,
+        "slow.example",
+    ),
+    "reporttext": (
+        {"name": "greeting", "text": "Hello, {hostname} here."},
+        {"name": "greeting", "text": "Hello, {password} here."},
+        ReportText,
+        "greeting",
     ),
 }
 EMPTY = {"answers": "", "text": "", "note": "", "sizelimit": ""}

@@ -163,3 +163,35 @@ def test_who_may_only_look_gets_no_buttons(client, django_user_model):
 
 def _view_permission():
     return Permission.objects.filter(codename="view_message")
+
+
+def test_reroute_asks_for_the_next_hop_and_says_what_is_wrong_with_it(browser):
+    message = make_message("bob@slow.test")
+    order = {"verb": "reroute", "recipient": message.recipient_set.get().pk}
+    assert "Next hop" in browser.post(CONFIRM, order).text
+    refused = browser.post(APPLY, {**order, "value": "no host"})
+    assert "HOST" in refused.text
+    assert not Event.objects.exists()
+    browser.post(APPLY, {**order, "value": "relay.test", "reason": "slow"})
+    row = message.recipient_set.get()
+    assert (row.pinned, row.nexthop) == (True, "relay:relay.test:25")
+    assert "Rerouted by" in browser.get(f"/console/messages/{message.queue_id}/").text
+
+
+def test_the_expiry_of_all_that_match_is_changed(browser):
+    make_message("bob@slow.test", "carol@fast.test")
+    order = {"verb": "expiry", "all": "1", "filter": "recipient=bob"}
+    assert "Change expiry 1 recipient" in browser.post(CONFIRM, order).text
+    browser.post(APPLY, {**order, "value": "1 h"})
+    bob = Recipient.objects.get(address="bob@slow.test")
+    assert bob.expires_at - timezone.now() < timedelta(hours=1, minutes=1)
+    assert Event.objects.get().recipient_id == bob.pk
+
+
+def test_the_message_page_tells_the_next_attempts(browser):
+    message = make_message("bob@slow.test")
+    page = browser.get(f"/console/messages/{message.queue_id}/").text
+    assert "Next attempts" in page
+    finish(message, timezone.now())
+    page = browser.get(f"/console/messages/{message.queue_id}/").text
+    assert "Next attempts" not in page

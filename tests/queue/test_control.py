@@ -197,3 +197,35 @@ def _wait_until_blocked() -> None:
             if cursor.fetchone()[0]:
                 return
             cursor.execute("SELECT pg_sleep(0.01), pg_stat_clear_snapshot()")
+
+
+def test_reroute_pins_the_next_hop_and_normal_gives_it_back():
+    message = make_message("a@example.test")
+    later = timezone.now() + timedelta(hours=1)
+    message.recipient_set.update(next_attempt=later)
+
+    assert control.reroute(EVERYTHING, "admin", ("esmtp", "relay:other.test:25"), "broken") == 1
+    row = message.recipient_set.get()
+    assert (row.pinned, row.transport, row.nexthop) == (True, "esmtp", "relay:other.test:25")
+    assert row.next_attempt <= timezone.now()
+
+    assert control.reroute(EVERYTHING, "admin", None) == 1
+    assert not message.recipient_set.get().pinned
+    first, second = Event.objects.order_by("id")
+    assert first.data == {"actor": "admin", "reason": "to relay:other.test:25: broken"}
+    assert second.data == {"actor": "admin", "reason": "back to normal"}
+
+
+def test_another_expiry_brings_the_deciding_attempt_forward_and_never_back():
+    now = timezone.now()
+    message = make_message("a@example.test")
+    message.recipient_set.update(next_attempt=now + timedelta(hours=2))
+
+    assert control.expire_at(EVERYTHING, "admin", now + timedelta(hours=1)) == 1
+    row = message.recipient_set.get()
+    assert row.expires_at == row.next_attempt == now + timedelta(hours=1)
+
+    assert control.expire_at(EVERYTHING, "admin", now + timedelta(days=9)) == 1
+    row.refresh_from_db()
+    assert row.expires_at == now + timedelta(days=9)
+    assert row.next_attempt == now + timedelta(hours=1)

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from mta import runtime
 from mta.models import Content, Domain, Event, Mailbox, Message, Recipient, State
+from mta.protocol.dsn_text import Wording
 from mta.scheduler import reports
 from mta.transports import dsn
 from tests.queue.rows import add_recipient, make_message
@@ -23,7 +24,8 @@ def here(transactional_db):
 
 def send() -> int:
     runtime.directory().refresh()
-    return reports.send_due("mail.example.test", 32768, dsn.compose, runtime.queue_message)
+    style = reports.Style("mail.example.test", 32768)
+    return reports.send_due(style, dsn.compose, runtime.queue_message)
 
 
 def failed(*addresses: str, **fields) -> Message:
@@ -36,6 +38,38 @@ def failed(*addresses: str, **fields) -> Message:
         finished_at=timezone.now(),
     )
     return message
+
+
+def test_reports_speak_as_the_operator_says_and_a_broken_text_keeps_none_back():
+    message = failed("a@x.example")
+    runtime.directory().refresh()
+    wording = Wording({"failed": "Not arrived, alas:", "greeting": "Hello from {nowhere}"})
+    style = reports.Style("mail.example.test", 32768, wording)
+    assert reports.send_due(style, dsn.compose, runtime.queue_message) == 1
+    report = Message.objects.exclude(id=message.id).get()
+    text = bytes(Content.objects.get(message=report).data)
+    assert b"Not arrived, alas:" in text
+    assert b"This is the mail server mail.example.test" in text
+
+
+def test_what_no_sender_can_be_told_goes_to_the_postmaster_of_the_settings_and_no_further():
+    failed("a@x.example", reverse_path="")
+    runtime.directory().refresh()
+    style = reports.Style("mail.example.test", 32768, double_bounce_to="alice@example.org")
+    assert reports.send_due(style, dsn.compose, runtime.queue_message) == 1
+    report = Message.objects.get(reverse_path=dsn.DOUBLE_BOUNCE_SENDER)
+    assert report.recipient_set.get().address == "alice@example.org"
+    # Should it fail in its turn, that is the end.
+    report.recipient_set.update(state=State.FAILED, attempts=1, report="failed")
+    assert reports.send_due(style, dsn.compose, runtime.queue_message) == 1
+    assert Message.objects.count() == 2
+
+
+def test_verp_mail_that_fails_here_is_reported_once_to_the_plain_sender():
+    failed("a@x.example", "b@y.example", verp=True)
+    assert send() == 1
+    (report,) = Message.objects.filter(source="dsn")
+    assert report.recipient_set.get().address == "alice@example.org"
 
 
 def test_one_report_for_all_recipients_of_a_message():

@@ -19,6 +19,7 @@ from mta.models import (
     Mailbox,
     Message,
     Recipient,
+    RetryOverride,
     Route,
     Settings,
     State,
@@ -26,7 +27,8 @@ from mta.models import (
 )
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import PolicyType, TlsResult, TlsWord
-from mta.queue import lease
+from mta.queue import control, lease
+from mta.queue.control import Selection
 from mta.scheduler import runner
 from mta.transports.base import DeliveryContext, DeliveryRequest, Outcome, QueuedRecipient, Result
 from mta.transports.discard import Discard
@@ -41,6 +43,11 @@ Deliver = Callable[[DeliveryRequest, DeliveryContext], Iterator[Outcome]]
 
 def recipients(request: DeliveryRequest) -> list[QueuedRecipient]:
     return [each for message in request.messages for each in message.recipients]
+
+
+def defer_all(request: DeliveryRequest, context: DeliveryContext) -> Iterator[Outcome]:
+    for recipient in recipients(request):
+        yield Outcome(recipient.id, Result.DEFERRED, Reply(450, "4.2.0", "not now"))
 
 
 def accept_all(request: DeliveryRequest, context: DeliveryContext) -> Iterator[Outcome]:
@@ -408,3 +415,47 @@ def test_what_became_of_tls_is_counted_with_the_outcomes():
     Shop(Scripted(tell)).run()
     tally = TlsTally.objects.get()
     assert (tally.domain, tally.word, tally.count) == ("there.example", "success", 1)
+
+
+@pytest.mark.django_db
+def test_rerouted_mail_goes_where_it_was_told_and_back():
+    Route.objects.create(domain="x.example", relay="relay.example")
+    make_message("a@x.example")
+    control.reroute(Selection(), "admin", ("esmtp", "relay:other.example:26"))
+    shop = Shop(Scripted(defer_all))
+    assert shop.run() == 1
+    assert [each.nexthop for each in shop.transport.requests] == ["relay:other.example:26"]
+    control.reroute(Selection(), "admin", None)
+    assert shop.run() == 2
+    assert shop.transport.requests[-1].nexthop == "relay:relay.example:25"
+
+
+@pytest.mark.django_db
+def test_the_backup_relay_gets_what_waits_too_long():
+    settings = Settings.load()
+    settings.backuprelay = "backup.example:26"
+    settings.save()
+    message = make_message("a@x.example")
+    message.recipient_set.update(warn_at=timezone.now() - timedelta(minutes=1))
+    shop = Shop(Scripted(defer_all))
+    shop.run()
+    assert message.recipient_set.get().next_attempt <= timezone.now()
+    # The clock of the test's transaction stands still.
+    message.recipient_set.update(next_attempt=timezone.now() - timedelta(minutes=1))
+    shop.run()
+    hops = [each.nexthop for each in shop.transport.requests]
+    assert hops == ["mx:x.example", "relay:backup.example:26"]
+    row = message.recipient_set.get()
+    assert (row.pinned, row.report, row.state) == (True, "", State.QUEUED)
+
+
+@pytest.mark.django_db
+def test_a_domain_is_retried_in_its_own_time():
+    RetryOverride.objects.create(name="x.example", retryalpha=timedelta(hours=7))
+    make_message("a@x.example", "b@y.example")
+    Shop(Scripted(defer_all)).run()
+    waits = {
+        row.address: round((row.next_attempt - timezone.now()).total_seconds() / 60)
+        for row in Recipient.objects.all()
+    }
+    assert waits == {"a@x.example": 420, "b@y.example": 5}

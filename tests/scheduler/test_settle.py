@@ -22,7 +22,9 @@ BOUNCED = bounced(1, Reply(550, "5.1.1", "no"))
 DEFERRED = deferred(1, "later")
 
 
-def settle(outcome: Outcome, transport: str = "esmtp", **fields: Any) -> Settlement:
+def settle(
+    outcome: Outcome, transport: str = "esmtp", backuprelay: str = "", **fields: Any
+) -> Settlement:
     values: dict[str, Any] = {
         "id": 1,
         "message_id": 2,
@@ -41,7 +43,9 @@ def settle(outcome: Outcome, transport: str = "esmtp", **fields: Any) -> Settlem
         "size": 10,
         **fields,
     }
-    return Judge(transport, Backoff(), NOW).settle(LeasedRecipient(**values), outcome)
+    return Judge(transport, lambda address: Backoff(), NOW, backuprelay).settle(
+        LeasedRecipient(**values), outcome
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,3 +133,17 @@ def test_the_warning_of_a_delay_is_given_once(warn_at, notify, report, warned):
 def test_success_and_failure_do_not_care_about_the_time():
     assert settle(SENT, expires_at=NOW - HOUR).state is State.RELAYED
     assert settle(BOUNCED, expires_at=NOW - HOUR).state is State.FAILED
+
+
+def test_the_backup_relay_takes_over_at_warntime_and_nobody_is_warned():
+    relay = "relay:backup.example:25"
+    late = {"warn_at": NOW - HOUR}
+    settled = settle(DEFERRED, "esmtp", relay, **late)
+    assert (settled.pin, settled.next_attempt, settled.report) == (relay, NOW, "")
+    assert settled.warned
+    # It takes over once; what it defers itself is retried by the formula.
+    again = settle(DEFERRED, "esmtp", relay, pinned=True, **late)
+    assert (again.pin, again.report) == ("", "delayed")
+    assert again.next_attempt > NOW
+    assert settle(DEFERRED, "local", relay, **late).pin == ""
+    assert settle(DEFERRED, "esmtp", relay).pin == ""

@@ -1,25 +1,29 @@
-"""flush [QUEUE_ID...]: try queued mail now, whatever its next attempt is."""
+"""flush [QUEUE_ID...|--match FIELD=TEXT]: try queued mail now, whatever its next attempt is."""
 
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from mta import runtime
-from mta.management.appliance_command import ApplianceCommand
 from mta.management.policy_change import command_actor
-from mta.management.queue_verb import recipients, select
+from mta.management.queue_verb import QueueVerb, recipients, select
+from mta.models import State
 from mta.queue import control
 
 
-class Command(ApplianceCommand):
-    help = "Try queued mail now: one message, or everything."
+class Command(QueueVerb):
+    help = "Try queued mail now: one message, all that match, or everything."
+    states = (State.QUEUED,)
+    done = "due now"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("queue_ids", nargs="*", metavar="QUEUE_ID")
+        self.add_selection(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        queue_ids = options["queue_ids"]
-        selection = select(queue_ids, everything=not queue_ids)
+        queue_ids, match = options["queue_ids"], options["match"]
+        selection = select(queue_ids, not queue_ids and not match, match)
+        if self.told_only(selection, options):
+            return
         due = control.retry(selection, command_actor())
         runtime.nudge()
         self.stdout.write(f"{recipients(due)} due now")
