@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
 
 from mta.protocol.mta_sts import MAX_POLICY
+from mta.protocol.printable import printable
 
 PORT = 443
 SECONDS = 15.0
@@ -111,7 +112,7 @@ def _body(data: bytes) -> bytes:
         raise FetchFailed(f"the policy host answered with HTTP status {response.status}")
     kind = response.headers.get_content_type()
     if kind != "text/plain":
-        raise FetchFailed(f"the policy is of type {kind[:60]}, not text/plain")
+        raise FetchFailed(f"the policy is of type {printable(kind, 60)}, not text/plain")
     if len(body) > MAX_POLICY:
         raise FetchFailed(f"the policy has more than {MAX_POLICY} octets")
     return body

@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from mta.protocol.printable import printable
+
 MAX_RECORDS = 50
 MAX_DATA = 16 * 1024
 MAX_CHAIN = 10
@@ -199,7 +201,8 @@ def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
 def _check_name(certificate: x509.Certificate, names: Sequence[str]) -> None:
     presented = presented_names(certificate)
     if not any(name_matches(pattern, name) for pattern in presented for name in names):
-        shown = ", ".join(presented[:3]) or "no name"
+        # Names of a stranger's making: this text goes into replies, logs and reports.
+        shown = printable(", ".join(presented[:3]), 200) or "no name"
         raise BadName(f"the certificate is for {shown}, not for {names[0] if names else 'this'}")
 
 

@@ -59,6 +59,14 @@ def test_dane_ta_asks_for_both() -> None:
     assert check([anchor], ROOT.issue("example.org").chain, [HOST, "example.org"])
 
 
+def test_a_name_of_the_peers_making_is_told_in_one_printable_line() -> None:
+    hostile = ROOT.issue(common_name="evil\r\n250 ok\x1b[2J" + "x" * 40)
+    with pytest.raises(BadName) as told:
+        check([record(2, 0, 1, ROOT)], hostile.chain, [HOST])
+    assert "evil" in str(told.value)
+    assert str(told.value).isprintable()
+
+
 def test_the_anchors_own_dates_do_not_count() -> None:
     old = Issued.authority(days=-2)
     assert check([record(2, 0, 1, old)], old.issue(HOST).chain, [HOST])
