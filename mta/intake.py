@@ -20,9 +20,10 @@ UNROUTED = ("local", "")
 
 
 class Router(Protocol):
-    """(transport, next hop) of an address, or None when no transport takes it."""
+    """(transport, next hop) of an address for a reverse-path, or None when no transport takes
+    it."""
 
-    def __call__(self, address: str) -> tuple[str, str] | None: ...
+    def __call__(self, address: str, reverse_path: str) -> tuple[str, str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,13 @@ class _Clock:
         times = policy.times
         null_sender = not envelope.reverse_path
         self._at = at
+        self._reverse_path = envelope.reverse_path
         self._first = at + times.submitdelay
         self._expires = at + (times.dsn_queuetime if null_sender else times.queuetime)
         self._warn = at + times.warntime if times.warntime and not null_sender else None
 
     def queued(self, recipient: Recipient, router: Router) -> RoutedRecipient:
-        transport, nexthop = router(recipient.address) or UNROUTED
+        transport, nexthop = router(recipient.address, self._reverse_path) or UNROUTED
         return RoutedRecipient(
             address=recipient.address,
             transport=transport,

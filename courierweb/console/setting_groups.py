@@ -68,6 +68,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("retrygamma", "retrymaxdelta"),
                 ("queuetime", "dsn_queuetime"),
                 ("warntime", "submitdelay"),
+                "backuprelay",
                 "dsnlimit",
             ),
         },

@@ -6,6 +6,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from mta.protocol.esmtproutes import SMTP_PORT, parse_relay
+
 
 class CheckHelo(models.IntegerChoices):
     """What HELO must name (Courier: BOFHCHECKHELO)."""
@@ -163,6 +165,12 @@ class Settings(models.Model):
     warntime = models.DurationField(
         default=timedelta(hours=4), help_text="after this the sender is told of a delay; 0 never"
     )
+    backuprelay = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        help_text="HOST[:PORT] that gets what its MX did not take within warntime",
+    )
     submitdelay = models.DurationField(
         default=timedelta(0), help_text="pause before the first attempt"
     )
@@ -219,6 +227,16 @@ class Settings(models.Model):
                 raise ValidationError({field.name: "a duration cannot be negative"})
         if self.lease < timedelta(seconds=2):
             raise ValidationError({"lease": "a lease lasts at least 2 seconds"})
+        self._clean_backuprelay()
+
+    def _clean_backuprelay(self) -> None:
+        if not self.backuprelay:
+            return
+        try:
+            host, port = parse_relay(self.backuprelay)
+        except ValueError as error:
+            raise ValidationError({"backuprelay": str(error)}) from error
+        self.backuprelay = f"{host}:{port or SMTP_PORT}"
 
     @classmethod
     def load(cls) -> "Settings":

@@ -4,12 +4,15 @@ It writes and reads and keeps to the protocol; what a reply means for a recipien
 caller's business. Every method raises an SmtpError when the session cannot go on.
 """
 
+import base64
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mta.protocol import exdata
+from mta.protocol import exdata, scram
+from mta.protocol.auth_client import Exchange
 from mta.protocol.exdata import Verdicts
 from mta.protocol.reply import Reply
 from mta.protocol.smtp_stream import MAX_REPLY_LINES, GarbledReply, PeerGone, SmtpStream
@@ -57,6 +60,25 @@ class SmtpClient:
         if reply.code == 220:
             self.offered = {}
             self.stream.start_tls(context, server_name, self._timeouts["helo"])
+        return reply
+
+    def authenticate(self, mechanism: str, exchange: Exchange) -> Reply:
+        """AUTH (RFC 4954); 235 is yes. After what `exchange` raises the session is of no use.
+
+        A challenge beyond the exchange's last word is answered with "*", which ends it.
+        """
+        first = next(exchange)
+        command = f"AUTH {mechanism}" + (f" {_base64(first)}" if first else "")
+        reply = self._command(command, "helo")
+        while reply.code == 334:
+            try:
+                answer = _base64(exchange.send(scram.from_base64(reply.text)))
+            except StopIteration:
+                answer = "*"
+            reply = self._command(answer, "helo")
+        if reply.code == 235:
+            with suppress(StopIteration):
+                exchange.send(None)
         return reply
 
     def transaction(
@@ -236,6 +258,10 @@ class Transaction:
         if go_ahead.is_positive:
             raise GarbledReply(f"the peer answered DATA with {go_ahead.code}")
         return [go_ahead] * len(self.accepted)
+
+
+def _base64(said: bytes | None) -> str:
+    return base64.b64encode(said or b"").decode()
 
 
 def _final(reply: Reply) -> Reply:

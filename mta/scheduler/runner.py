@@ -54,7 +54,7 @@ _NOBODY = Reply(550, "5.1.1", "no such user here")
 
 
 class Directory(Protocol):
-    """What the runner asks of the directory; it is also the book that transports claim by."""
+    """What the runner asks of the directory; `book` is what transports claim by."""
 
     @property
     def settings(self) -> Any: ...
@@ -63,6 +63,8 @@ class Directory(Protocol):
     def policy(self) -> Any: ...
 
     def refresh(self) -> object: ...
+
+    def book(self, reverse_path: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class _Delivery:
         here = (self._batch.transport, self._batch.nexthop)
         moved: list[tuple[int, str, str]] = []
         for recipient in list(self._open.values()):
-            route = routing.choose(recipient.address, self._shop.transports, self._shop.directory)
+            route = self._route(recipient)
             if route is None:
                 self._settle(settle.bounced(recipient.id, _NOBODY))
             elif route != here:
@@ -181,6 +183,17 @@ class _Delivery:
             outcomes.reroute(self._batch, moved)
             for name in {transport for _, transport, _ in moved}:
                 self._shop.nudge(name)
+
+    def _route(self, recipient: LeasedRecipient) -> tuple[str, str] | None:
+        """By the policy in force; what an MX did not take in time goes to the backup relay."""
+        book = self._shop.directory.book(recipient.reverse_path)
+        route = routing.choose(recipient.address, self._shop.transports, book)
+        settings = self._shop.directory.settings
+        if route is None or not settings.backuprelay or not settings.warntime:
+            return route
+        if timezone.now() < recipient.created_at + settings.warntime:
+            return route
+        return route[0], routing.backup(route[1], settings.backuprelay)
 
     def _deliver(self) -> None:
         messages = tuple(_messages(self._open.values()))
@@ -225,7 +238,13 @@ class _Delivery:
                 outcome.recipient_id,
             )
             return
-        judge = settle.Judge(self._transport.name, self._judge_settings, timezone.now())
+        backup = routing.backup(self._batch.nexthop, self._shop.directory.settings.backuprelay)
+        judge = settle.Judge(
+            self._transport.name,
+            self._judge_settings,
+            timezone.now(),
+            has_backup=backup != self._batch.nexthop,
+        )
         settlement = judge.settle(recipient, outcome)
         self._reports = self._reports or bool(settlement.report)
         self._waiting.append(settlement)

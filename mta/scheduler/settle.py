@@ -16,11 +16,16 @@ _DONE_STATES = {"local": State.DELIVERED, "discard": State.DISCARDED}
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Settles the outcomes of one batch. `now` is aware UTC."""
+    """Settles the outcomes of one batch. `now` is aware UTC.
+
+    `has_backup`: a backup relay takes over, at once and instead of the delay warning, what the
+    next hop of this batch does not take in time.
+    """
 
     transport: str
     backoff: Backoff
     now: datetime
+    has_backup: bool = False
 
     def settle(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
         """The new state of the recipient, its next attempt and the report that is due."""
@@ -49,15 +54,19 @@ class Judge:
 
     def _defer(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
         warn = recipient.warn_at is not None and self.now >= recipient.warn_at
-        report = "delayed" if warn and _wish(recipient, "DELAY") else ""
+        relayed = warn and self.has_backup
+        report = "delayed" if warn and not relayed and _wish(recipient, "DELAY") else ""
         return self._settlement(
             recipient,
             outcome,
             State.QUEUED,
             report=report,
             warned=warn,
-            next_attempt=self.now + self.backoff.delay(recipient.attempts),
+            next_attempt=self.now if relayed else self._next_attempt(recipient),
         )
+
+    def _next_attempt(self, recipient: LeasedRecipient) -> datetime:
+        return self.now + self.backoff.delay(recipient.attempts)
 
     def _settlement(
         self,

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from mta.protocol.auth_client import Credentials
 from mta.protocol.reply import Reply
 
 
@@ -94,6 +95,7 @@ class DeliveryContext:
     have the message (the final dot), so that a crash beyond it shows as *uncertain*.
     `stopping()` turns true when the worker is asked to end: finish the transaction at hand.
     `quota(address)` and `sizelimit(address)` are those of a mailbox here, octets, 0 for none.
+    `credentials(route_id)` are those of a route that signs in, None when they cannot be had.
     """
 
     hostname: str
@@ -105,6 +107,7 @@ class DeliveryContext:
     timeouts: dict[str, float] = field(default_factory=dict)
     quota: Callable[[str], int] = lambda address: 0
     sizelimit: Callable[[str], int] = lambda address: 0
+    credentials: Callable[[int], Credentials | None] = lambda route_id: None
 
 
 class AddressBook(Protocol):

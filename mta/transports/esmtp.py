@@ -59,7 +59,7 @@ class Esmtp:
         nexthop = parse_nexthop(request.nexthop, self._mx_port)
         messages = [message for message in request.messages if message.recipients]
         try:
-            targets = targets_of(self._hosts(nexthop, context))
+            targets = targets_of(self._hosts(nexthop, context), nexthop.ip_version)
         except MxError as error:
             yield from _same_for_all(messages, Reply(error.code, error.status, str(error)))
             return

@@ -22,7 +22,9 @@ BOUNCED = bounced(1, Reply(550, "5.1.1", "no"))
 DEFERRED = deferred(1, "later")
 
 
-def settle(outcome: Outcome, transport: str = "esmtp", **fields: Any) -> Settlement:
+def settle(
+    outcome: Outcome, transport: str = "esmtp", *, has_backup: bool = False, **fields: Any
+) -> Settlement:
     values: dict[str, Any] = {
         "id": 1,
         "message_id": 2,
@@ -41,7 +43,8 @@ def settle(outcome: Outcome, transport: str = "esmtp", **fields: Any) -> Settlem
         "size": 10,
         **fields,
     }
-    return Judge(transport, Backoff(), NOW).settle(LeasedRecipient(**values), outcome)
+    judge = Judge(transport, Backoff(), NOW, has_backup)
+    return judge.settle(LeasedRecipient(**values), outcome)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,13 @@ def test_deferred():
 def test_the_warning_of_a_delay_is_given_once(warn_at, notify, report, warned):
     settled = settle(DEFERRED, warn_at=warn_at, notify=notify)
     assert (settled.report, settled.warned) == (report, warned)
+
+
+def test_the_backup_relay_comes_instead_of_the_warning_and_at_once():
+    settled = settle(DEFERRED, has_backup=True, warn_at=NOW, attempts=3)
+    assert (settled.report, settled.warned, settled.next_attempt) == ("", True, NOW)
+    early = settle(DEFERRED, has_backup=True, warn_at=NOW + HOUR, attempts=3)
+    assert early.next_attempt == NOW + timedelta(minutes=30)
 
 
 def test_success_and_failure_do_not_care_about_the_time():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mta.protocol.auth_client import Credentials
 from mta.protocol.mx import is_never_local
 from mta.transports.base import (
     DeliveryContext,
@@ -55,6 +56,7 @@ class Delivery:
         dns: str = "",
         transport: Esmtp | None = None,
         stop_after: int = 10**6,
+        credentials: Credentials | None = None,
     ) -> None:
         self.committed: list[int] = []
         self.outcomes: list[Outcome] = []
@@ -66,6 +68,7 @@ class Delivery:
             stopping=lambda: len(self.outcomes) >= stop_after,
             dns=dns,
             timeouts=timeouts or PLENTY,
+            credentials=lambda route_id: credentials,
         )
         request = DeliveryRequest("esmtp", nexthop, messages)
         for outcome in (transport or Esmtp()).deliver(request, context):
