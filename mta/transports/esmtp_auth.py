@@ -15,6 +15,7 @@ from mta.protocol.scram_client import Impostor
 from mta.protocol.smtp_client import SmtpClient
 
 _HIDDEN = "(hidden)"
+_SIGN_IN_FIRST = frozenset({530, 534, 535, 538})
 # RFC 4954 6: a temporary failure of authentication.
 _CODE, _NOT_NOW, _REFUSED = 454, "4.7.0", "4.7.8"
 
@@ -46,6 +47,13 @@ def sign_in(client: SmtpClient, credentials: Credentials, address: str) -> Reply
     return Reply(
         _CODE, _REFUSED, f"the relay refused to sign {credentials.user} in ({mechanism}): {said}"
     )
+
+
+def not_signed_in(reply: Reply) -> Reply:
+    """A relay that says "sign in first" (RFC 4954 6) means our route, not the mail: that waits."""
+    if reply.code not in _SIGN_IN_FIRST:
+        return reply
+    return Reply(_CODE, _NOT_NOW, f"the relay wants another sign-in than the route has: {reply}")
 
 
 def _no_mechanism(client: SmtpClient) -> str:

@@ -161,11 +161,15 @@ class Unreachable(Exception):
 
 @dataclass(slots=True)
 class Connection:
-    """A client past EHLO. `tls` is the protocol and cipher, "" in clear, or "failed: why"."""
+    """A client past EHLO. `tls` is the protocol and cipher, "" in clear, or "failed: why".
+
+    `is_relay`: it is the relay of a route, not a host that the DNS names.
+    """
 
     client: SmtpClient
     remote: str
     tls: str
+    is_relay: bool = False
 
 
 class Connector:
@@ -248,7 +252,7 @@ class Connector:
             raise Unprotected("the peer does not support REQUIRETLS")
         if self._nexthop.credentials:
             self._sign_in(client, target)
-        return Connection(client, target.remote, stream.tls or note)
+        return Connection(client, target.remote, stream.tls or note, self._nexthop.relay)
 
     def _tls_context(self) -> ssl.SSLContext:
         verified = self._requiretls or self._nexthop.verified

@@ -16,6 +16,7 @@ from mta.protocol.smtp_client import Answer, Transaction
 from mta.protocol.smtp_stream import SmtpError
 from mta.protocol.wire_content import with_crlf
 from mta.transports.base import DeliveryContext, Outcome, QueuedMessage, QueuedRecipient, Result
+from mta.transports.esmtp_auth import not_signed_in
 from mta.transports.esmtp_batches import Batch, batches, commands, needs_smtputf8
 from mta.transports.esmtp_connect import Connection
 
@@ -163,6 +164,7 @@ class Session:
             yield self._outcome(recipient, reply, ledger.command)
 
     def _outcome(self, recipient: QueuedRecipient, reply: Reply, command: str = "") -> Outcome:
+        reply = not_signed_in(reply) if self._connection.is_relay else reply
         result = _RESULTS[reply.code // 100]
         return Outcome(
             recipient.id,

@@ -109,6 +109,14 @@ def test_a_relay_without_a_way_to_sign_in_defers(offered, why):
     assert why in delivery.only.reply.text
 
 
+@pytest.mark.parametrize("step", ["MAIL", "RCPT"])
+def test_a_relay_that_wants_a_sign_in_the_route_has_not_defers(step):
+    with Sink({step: "530 5.7.0 authentication required"}) as sink:
+        delivery = Delivery(sink.nexthop, MAIL)
+    assert delivery.results == [Result.DEFERRED]
+    assert "530 5.7.0 authentication required" in delivery.only.reply.text
+
+
 def test_a_password_that_cannot_be_read_defers():
     with relay("PLAIN") as sink:
         delivery = Delivery(word(sink, "NONE"), MAIL, credentials=None)
