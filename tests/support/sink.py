@@ -78,6 +78,7 @@ _DEFAULTS: dict[str, Answer] = {
     "RCPT": "250 2.1.5 recipient ok",
     "DATA": "354 go ahead",
     ".": "250 2.0.0 queued as SINK",
+    "BDAT": "503 5.5.1 for nobody",
     "RSET": "250 2.0.0 reset",
     "NOOP": "250 2.0.0 ok",
     "QUIT": ("221 2.0.0 bye", Do.CLOSE),
@@ -268,6 +269,8 @@ class _Conversation:
             self._on_rcpt(line, argument)
         elif verb == "DATA":
             self._on_data(line)
+        elif verb == "BDAT" and "CHUNKING" in self._sink.extensions:
+            self._on_chunk(line)
         elif verb == "STARTTLS":
             if self._answer("STARTTLS", line).startswith(b"220"):
                 self._encrypt()
@@ -341,6 +344,18 @@ class _Conversation:
                 self._take(raw, content)
             self._forget()
             self._perform(answer)
+
+    def _on_chunk(self, line: str) -> None:
+        """One chunk, which must be the last."""
+        size = int(line.split()[1])
+        while len(self._buffer) < size:
+            self._fill()
+        content, self._buffer = self._buffer[:size], self._buffer[size:]
+        answer = self._reply_to("." if self._recipients else "BDAT", line, "")
+        if _first_bytes(answer).startswith(b"2"):
+            self._take(content, content)
+        self._forget()
+        self._perform(answer)
 
     def _take(self, raw: bytes, content: bytes) -> None:
         reverse_path, parameters = self._mail or ("", "")
