@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.protocol.wire_content import chunk_content, CHUNK, wire_chunks
+from mta.protocol.wire_content import CHUNK, chunk_content, wire_chunks
 
 
 def on_the_wire(content: bytes) -> bytes:
