@@ -133,9 +133,8 @@ def _is_refused(resolution: Resolution) -> bool:
 
 def _ends(final: tuple[Recipient, ...], book: Directory, policy: Policy) -> Iterator[End]:
     for recipient in final:
-        domain = addresses.split(recipient.address)[1]
-        transport, nexthop = runtime.route(recipient.address) or ("", "")
-        route = routing.find_route(domain, policy.routes) if nexthop else None
+        transport, nexthop = runtime.route(recipient.address, "") or ("", "")
+        route = routing.applied_route(recipient.address, policy) if nexthop else None
         yield End(
             address=recipient.address,
             standing=_standing(recipient.address, book),

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from django.contrib.auth.hashers import check_password
 
@@ -27,11 +27,13 @@ from mta.models import (
     Route,
     Settings,
 )
-from mta.models.route import parse_relay
 from mta.policy import recipients, routing
 from mta.policy.facts import DomainKind, Policy, Resolution, RouteFact, Times, UserFacts
 from mta.protocol import address as addresses
 from mta.protocol import scram, srs
+from mta.protocol.auth_client import Credentials
+from mta.protocol.esmtproutes import parse_relay
+from mta.protocol.sealed import Unreadable
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
 from mta.session_policy import session_policy
@@ -166,8 +168,21 @@ class Directory:
         """Whether mail for the address ends in a Maildir here."""
         return self.nexthop(address) == "" and self._mailbox(address.lower()) is not None
 
-    def nexthop(self, address: str) -> str:
-        return routing.nexthop(address, self._policy)
+    def nexthop(self, address: str, reverse_path: str = "") -> str:
+        return routing.nexthop(address, self._policy, reverse_path)
+
+    def book(self, reverse_path: str) -> "AddressBook":
+        """What transports claim addresses by, for the mail of one sender."""
+        return _SenderBook(self, reverse_path) if self._policy.sender_routes else self
+
+    def credentials(self, route_id: int) -> Credentials | None:
+        """Of a route that has some; None when they are gone or cannot be read."""
+        row = Route.objects.filter(pk=route_id).exclude(user="").first()
+        try:
+            return row.credentials() if row else None
+        except Unreadable as error:
+            log.error("the password of the route %s cannot be used: %s", row, error)
+            return None
 
     def quota(self, address: str) -> int:
         """Octets; 0 for none."""
@@ -213,13 +228,15 @@ class Directory:
     def _load(self, version: int) -> None:
         settings = Settings.load()
         domains = list(Domain.objects.all())
+        routes = _routes()
         self._policy = Policy(
             version=version,
             hostname=self._hostname,
             domains={row.name: DomainKind(row.kind) for row in domains},
             srs_key=self._srs_key if settings.srs else b"",
             separators={row.name: row.separators for row in domains if row.separators},
-            routes=_routes(),
+            routes=routes.pop(""),
+            sender_routes=routes,
             times=_times(settings),
             domain_times=_changed_times(RetryOverride.Scope.DOMAIN),
             transport_times=_changed_times(RetryOverride.Scope.TRANSPORT),
@@ -232,6 +249,28 @@ class Directory:
         self._aliases = {}
         self._users = {}
         self._resolutions = {}
+
+
+class AddressBook(Protocol):
+    """What a transport asks when it claims an address."""
+
+    def is_mailbox(self, address: str) -> bool: ...
+
+    def nexthop(self, address: str) -> str: ...
+
+
+class _SenderBook:
+    """The directory as it is for the mail of one sender."""
+
+    def __init__(self, directory: Directory, reverse_path: str) -> None:
+        self._directory = directory
+        self._reverse_path = reverse_path
+
+    def is_mailbox(self, address: str) -> bool:
+        return self.nexthop(address) == "" and self._directory.mailbox(address.lower()) is not None
+
+    def nexthop(self, address: str) -> str:
+        return self._directory.nexthop(address, self._reverse_path)
 
 
 class _PasswordCache:
@@ -279,11 +318,20 @@ def _only_version(rows: Sequence[tuple[Any, ...]]) -> int:
     return int(rows[0][0])
 
 
-def _routes() -> Mapping[str, RouteFact]:
-    return {
-        row.domain: RouteFact(row.domain, row.relay, row.port, row.security)
-        for row in Route.objects.all()
-    }
+def _routes() -> dict[str, dict[str, RouteFact]]:
+    """By sender, "" for all senders, then by domain."""
+    tables: dict[str, dict[str, RouteFact]] = {"": {}}
+    for row in Route.objects.defer("password"):
+        tables.setdefault(row.sender, {})[row.domain] = RouteFact(
+            row.domain,
+            row.relay,
+            row.port,
+            row.security,
+            row.sender,
+            row.ip_version,
+            row.pk if row.user else 0,
+        )
+    return tables
 
 
 def _times(settings: Settings) -> Times:

@@ -32,7 +32,6 @@ from mta.policy import limits, routing
 from mta.policy.decision import Decision, Stage, Step, Verdict, decide
 from mta.policy.facts import AuthFacts, Facts, Policy, Resolution, SessionFacts
 from mta.policy.question import Answer, Question, Subject
-from mta.protocol import address as addresses
 from mta.protocol.reply import Reply
 from mta.queue.commit import RoutedRecipient, failed_recipient, storable
 
@@ -223,7 +222,7 @@ class _Walk:
         failed = [failed_recipient(each, verdict.reply, at) for each, verdict in division.failed]
         return (
             *self._destinations(kept, judgement.content, judgement.arrival),
-            *(_destination(row, self._policy) for row in failed),
+            *(self._destination(row) for row in failed),
         )
 
     def _data(self, message: bytes, opened: Transaction) -> Data:
@@ -236,7 +235,10 @@ class _Walk:
         self, opened: Transaction, message: bytes, arrival: Arrival
     ) -> tuple[Destination, ...]:
         submission = self._reception.submission(self._session, opened, message, arrival, [])
-        return tuple(_destination(row, self._policy) for row in submission.recipients)
+        return tuple(self._destination(row) for row in submission.recipients)
+
+    def _destination(self, row: RoutedRecipient) -> Destination:
+        return _destination(row, self._policy, self._request.reverse_path or "")
 
     # --- the record ---------------------------------------------------------------------------
 
@@ -293,8 +295,8 @@ def _listener(name: str) -> Listener:
     return next(door.listener for door in runtime.ingress_doors() if door.listener.name == name)
 
 
-def _destination(row: RoutedRecipient, policy: Policy) -> Destination:
-    route = routing.find_route(addresses.split(row.address)[1], policy.routes)
+def _destination(row: RoutedRecipient, policy: Policy, reverse_path: str) -> Destination:
+    route = routing.applied_route(row.address, policy, reverse_path)
     return Destination(
         address=row.address,
         state=row.state.value,

@@ -21,9 +21,10 @@ UNROUTED = ("local", "")
 
 
 class Router(Protocol):
-    """(transport, next hop) of an address, or None when no transport takes it."""
+    """(transport, next hop) of an address for a reverse-path, or None when no transport takes
+    it."""
 
-    def __call__(self, address: str) -> tuple[str, str] | None: ...
+    def __call__(self, address: str, reverse_path: str) -> tuple[str, str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class _Clock:
         return self._at + (times.dsn_queuetime if self._null_sender else times.queuetime)
 
     def queued(self, recipient: Recipient, router: Router) -> RoutedRecipient:
-        transport, nexthop = router(recipient.address) or UNROUTED
+        transport, nexthop = router(recipient.address, self._envelope.reverse_path) or UNROUTED
         times = self._policy.times_for(transport, recipient.address)
         warn = times.warntime and not self._null_sender
         return RoutedRecipient(

@@ -1,8 +1,9 @@
 """Next hops as people write them, for mail that is rerouted by hand."""
 
-from mta.models.route import DISCARD, Route, parse_relay
+from mta.models.route import DISCARD, Route
 from mta.policy.routing import relay_word
 from mta.protocol import address
+from mta.protocol.esmtproutes import parse_relay
 
 NORMAL = "normal"
 FORMS = f"HOST[:PORT][/REQUIRED|/SMTPS], mx:DOMAIN, {DISCARD}, or {NORMAL}"

@@ -40,10 +40,11 @@ def of_message(message_id: int, most: int = MOST) -> list[Forecast]:
 
 
 def of_address(address: str, most: int = MOST) -> Forecast:
-    """That of a message to the address if it came now. Raises AddressError."""
+    """That of a message to the address if it came now, from a sender who has no routes of its own.
+    Raises AddressError."""
     address = addresses.parse(address)
     policy = runtime.directory().refresh()
-    transport, nexthop = runtime.route(address) or ("", "")
+    transport, nexthop = runtime.route(address, "") or ("", "")
     times = policy.times_for(transport, address)
     now = timezone.now()
     expires_at = now + times.queuetime

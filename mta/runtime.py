@@ -4,7 +4,6 @@ Everything here is one per process and made on first use, after a worker has for
 """
 
 import atexit
-import hmac
 import logging
 import os
 import socket
@@ -28,6 +27,7 @@ from mta.ingress.inquiry import Inquiry
 from mta.ingress.process import Door, tls_context
 from mta.ingress.wire import Budget
 from mta.maildir_sweep import sweep_temporary
+from mta.models.appliance_key import appliance_key
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing
 from mta.protocol import trace
@@ -62,7 +62,7 @@ def mail_root() -> Path:
 
 @lru_cache(maxsize=1)
 def directory() -> Directory:
-    return Directory(hostname(), _secret(b"scram"))
+    return Directory(hostname(), appliance_key(b"scram"))
 
 
 @lru_cache(maxsize=1)
@@ -76,14 +76,14 @@ def transports() -> tuple[Transport, ...]:
     return tuple(registry.by_priority())
 
 
-def route(address: str) -> tuple[str, str] | None:
+def route(address: str, reverse_path: str) -> tuple[str, str] | None:
     """(transport, next hop) of an address by the policy last refreshed."""
-    return routing.choose(address, transports(), directory())
+    return routing.choose(address, transports(), directory().book(reverse_path))
 
 
-def route_by_domain(address: str) -> tuple[str, str] | None:
+def route_by_domain(address: str, reverse_path: str) -> tuple[str, str] | None:
     """`route` without a question to the database, for the event loop of the ingress."""
-    return routing.choose(address, transports(), _Domains())
+    return routing.choose(address, transports(), _Domains(reverse_path))
 
 
 class _Domains:
@@ -92,11 +92,14 @@ class _Domains:
     Whether it is one was asked at RCPT, and is asked again by the runner before it delivers.
     """
 
+    def __init__(self, reverse_path: str) -> None:
+        self._reverse_path = reverse_path
+
     def is_mailbox(self, address: str) -> bool:
         return self.nexthop(address) == ""
 
     def nexthop(self, address: str) -> str:
-        return directory().nexthop(address)
+        return directory().nexthop(address, self._reverse_path)
 
 
 def enqueue(envelope: Envelope, content: bytes, origin: str | None = None) -> str:
@@ -276,11 +279,6 @@ def ingress_house() -> House:
     )
 
 
-def _secret(purpose: bytes) -> bytes:
-    """A secret of the appliance, the same in every process, one for each purpose."""
-    return hmac.digest(settings.SECRET_KEY.encode(), b"courierweb " + purpose, "sha256")
-
-
 def _tls() -> ssl.SSLContext | None:
     folder = Path(settings.ENVIRONMENT.home, "tls")
     try:
@@ -313,6 +311,7 @@ def delivery_context(
         sizelimit=directory().sizelimit,
         dane=dnssec.is_believed(times.dnssec, settings.ENVIRONMENT.dns),
         sts=_sts_policies().find if times.mtasts else lambda domain: NO_POLICY,
+        credentials=directory().credentials,
     )
 
 

@@ -262,6 +262,19 @@ def test_the_way_of_each_recipient_is_told(town):
     assert "stands for" in expansions[1]["steps"][0]
 
 
+def test_the_route_of_a_sender_is_told_with_its_reason(town):
+    Route.objects.create(domain="*", relay="smart.example", port=587)
+    Route.objects.create(domain="*", sender="partner.example", relay="[192.0.2.7]")
+    for sender, route in {
+        "a@b.example": "*: smart.example:587",
+        "a@partner.example": "*: (for mail from partner.example): [192.0.2.7]:25",
+    }.items():
+        (row,) = as_json(explain(Request("203.0.113.9", sender, ("x@backup.example",))))[
+            "recipients"
+        ]
+        assert row["route"] == route.replace("*: (", "* (")
+
+
 def test_each_rule_says_why(town):
     stages = as_json(explain(Request("::ffff:203.0.113.9", "a@b.example", ("x@y.example",))))
     assert stages["request"]["client_ip"] == "203.0.113.9"

@@ -21,6 +21,7 @@ from courierweb.console.forms import (
     AdministratorForm,
     AliasForm,
     MailboxForm,
+    RouteForm,
     SettingsForm,
 )
 from courierweb.console.frame import wide_relays
@@ -195,11 +196,32 @@ class AccessRuleAdmin(PolicyAdmin):
 
 @admin.register(Route)
 class RouteAdmin(PolicyAdmin):
-    list_display = ("domain", "relay", "port", "shown_security", "note", "created_at")
+    form = RouteForm
+    list_display = (
+        "domain",
+        "sender",
+        "shown_relay",
+        "port",
+        "shown_security",
+        "user",
+        "note",
+        "created_at",
+    )
     list_filter = ("security",)
-    search_fields = ("domain", "relay", "note")
-    fields = ("domain", ("relay", "port"), "security", "note")
+    search_fields = ("domain", "sender", "relay", "user", "note")
+    fields = (
+        "domain",
+        "sender",
+        ("relay", "port"),
+        ("security", "ip_version"),
+        ("user", "new_password"),
+        "note",
+    )
     empty_list = "Without routes all mail goes where its domain's MX records say."
+
+    @display(description="Relay", ordering="relay")
+    def shown_relay(self, route: Route) -> str:
+        return route.relay or "as its MX says"
 
     @display(description="Security", ordering="security")
     def shown_security(self, route: Route) -> str:

@@ -11,7 +11,16 @@ from unfold.forms import UnfoldReadOnlyPasswordHashWidget, UserChangeForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from courierweb.console.fields import DurationField, LinesField, SizeField, SwitchField
-from mta.models import AccessRule, Alias, DnsList, Listener, Mailbox, RetryOverride, Settings
+from mta.models import (
+    AccessRule,
+    Alias,
+    DnsList,
+    Listener,
+    Mailbox,
+    RetryOverride,
+    Route,
+    Settings,
+)
 from mta.models.retry_override import TIMES
 
 UNSET = "as the listener says"
@@ -89,6 +98,48 @@ class MailboxForm(forms.ModelForm):
             password_validation.validate_password(password)
             self.instance.set_password(password)
         return password
+
+
+class RouteForm(forms.ModelForm):
+    """A route; the password for its relay is only ever written, never shown."""
+
+    _PLACE = ("relay", "port", "user")
+
+    new_password = forms.CharField(
+        required=False,
+        strip=False,
+        label="Password",
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+    )
+
+    class Meta:
+        model = Route
+        fields = ("domain", "sender", "relay", "port", "security", "ip_version", "user", "note")
+        labels = {"ip_version": "Addresses"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        is_set = bool(self.instance.password)
+        self.fields["new_password"].help_text = (
+            "a password is set; write a new one to replace it" if is_set else "of that user"
+        )
+        self._signed_in_at = self._relay_of(self.instance)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        password = cleaned.get("new_password")
+        if password:
+            self.instance.set_password(password)
+        elif cleaned.get("user") and self.instance.password and self._is_elsewhere(cleaned):
+            # Who may edit routes must not be able to send a stored password to a host of theirs.
+            self.add_error("new_password", "Another relay or user: write the password again.")
+        return cleaned
+
+    def _is_elsewhere(self, cleaned: dict[str, Any]) -> bool:
+        return self._signed_in_at != tuple(cleaned.get(name) for name in self._PLACE)
+
+    def _relay_of(self, route: Route) -> tuple[Any, ...]:
+        return tuple(getattr(route, name) for name in self._PLACE)
 
 
 class HiddenHash(UnfoldReadOnlyPasswordHashWidget):

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from mta.models.route import parse_relay
+from mta.protocol.esmtproutes import parse_relay
 
 
 class CheckHelo(models.IntegerChoices):

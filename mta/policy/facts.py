@@ -97,12 +97,18 @@ class SpfTerms:
 
 @dataclass(frozen=True, slots=True)
 class RouteFact:
-    """One route: `relay` is "[ip]", a host name or "discard"."""
+    """One route: `relay` is "[ip]", a host name, "discard" or "" for the MX.
+
+    `credentials` is the route's number when it has a user to sign in with, else 0.
+    """
 
     domain: str
     relay: str
     port: int
     security: str = ""
+    sender: str = ""
+    ip_version: str = ""
+    credentials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,7 @@ class Policy:
     srs_key: bytes = field(default=b"", repr=False)
     access: tuple[Access, ...] = ()
     routes: Mapping[str, RouteFact] = field(default_factory=dict)
+    sender_routes: Mapping[str, Mapping[str, RouteFact]] = field(default_factory=dict)
     limits: Limits = Limits()
     times: Times = Times()
     domain_times: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -4,21 +4,27 @@ It writes and reads and keeps to the protocol; what a reply means for a recipien
 caller's business. Every method raises an SmtpError when the session cannot go on.
 """
 
+import base64
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mta.protocol import exdata
+from mta.protocol import exdata, scram
+from mta.protocol.auth_client import Exchange
 from mta.protocol.exdata import Verdicts
 from mta.protocol.reply import Reply
 from mta.protocol.smtp_stream import MAX_REPLY_LINES, GarbledReply, PeerGone, SmtpStream
-from mta.protocol.wire_content import wire_chunks
+from mta.protocol.wire_content import chunk_content, wire_chunks
 
 DEFAULT_TIMEOUTS = {"connect": 60.0, "helo": 300.0, "command": 600.0, "data": 300.0, "quit": 10.0}
 
 # Content is allowed its own time on top of the "data" timeout, at this many octets a second.
 MIN_RATE = 4096
+
+# Replies to a command that was not taken for one, or was out of place (RFC 5321 4.2.2).
+_NOT_UNDERSTOOD = frozenset({500, 501, 502, 503, 504})
 
 # Room in a 558 reply for what a peer has to say on each recipient.
 _LINES_PER_VERDICT = 20
@@ -59,22 +65,44 @@ class SmtpClient:
             self.stream.start_tls(context, server_name, self._timeouts["helo"])
         return reply
 
+    def authenticate(self, mechanism: str, exchange: Exchange) -> Reply:
+        """AUTH (RFC 4954); 235 is yes. After what `exchange` raises the session is of no use.
+
+        A challenge beyond the exchange's last word is answered with "*", which ends it.
+        """
+        first = next(exchange)
+        command = f"AUTH {mechanism}" + (f" {_base64(first)}" if first else "")
+        reply = self._command(command, "helo")
+        while reply.code == 334:
+            try:
+                answer = _base64(exchange.send(scram.from_base64(reply.text)))
+            except StopIteration:
+                answer = "*"
+            reply = self._command(answer, "helo")
+        if reply.code == 235:
+            with suppress(StopIteration):
+                exchange.send(None)
+        return reply
+
     def transaction(
         self,
         mail: str,
         recipients: Sequence[str],
         verdicts: Verdicts = Verdicts.ONE_FOR_ALL,
+        *,
+        chunked: bool = False,
     ) -> "Transaction":
         """Begin a transaction; `mail` and `recipients` are whole commands.
 
-        `verdicts` says what `mail` asks for, and so how the end of the data is answered.
+        `verdicts` says what `mail` asks for, and so how the end of the data is answered; with
+        `chunked` the content goes by BDAT (RFC 3030).
         """
         if self.unfinished:
             reply = self._command("RSET", "command")
             if not 200 <= reply.code < 300:
                 raise PeerGone("the peer refused RSET")
             self.unfinished = False
-        return Transaction(self, mail, recipients, verdicts)
+        return Transaction(self, mail, recipients, verdicts, chunked=chunked)
 
     def exchange(self, commands: Sequence[str]) -> Iterator[Reply]:
         """The reply to each command: all sent at once to a peer with PIPELINING, else in turn.
@@ -105,6 +133,15 @@ class SmtpClient:
             waiting = chunk
         before_last()
         self.stream.write(waiting, allowance)
+        self.unfinished = False
+
+    def send_chunk(self, content: bytes, before_last: Callable[[], None]) -> None:
+        """The content as the one and last chunk. `before_last` is called before its end is sent."""
+        allowance = self._timeouts["data"] + len(content) / MIN_RATE
+        head, end = content[:-1], content[-1:]
+        self.stream.write(b"BDAT %d LAST\r\n" % len(content) + head, allowance)
+        before_last()
+        self.stream.write(end, allowance)
         self.unfinished = False
 
     def parting_refusal(self) -> Reply | None:
@@ -179,16 +216,24 @@ class Answer:
 class Transaction:
     """One MAIL up to the end of DATA. Use `answers` to its end, then `content`.
 
-    With PIPELINING the commands MAIL, RCPT and DATA leave in one write (RFC 2920).
+    With PIPELINING the commands MAIL, RCPT and DATA leave in one write (RFC 2920). BDAT does not:
+    the content would go to a peer that takes it for nobody.
     """
 
     def __init__(
-        self, client: SmtpClient, mail: str, recipients: Sequence[str], verdicts: Verdicts
+        self,
+        client: SmtpClient,
+        mail: str,
+        recipients: Sequence[str],
+        verdicts: Verdicts,
+        *,
+        chunked: bool,
     ) -> None:
         self._client = client
         self._mail = mail
         self._recipients = recipients
         self._verdicts = verdicts
+        self._chunked = chunked
         self._early_data: Reply | None = None
         self.accepted: list[int] = []
 
@@ -196,7 +241,8 @@ class Transaction:
         """One answer for each recipient, as it comes; a refused MAIL answers for all of them."""
         pipelining = self._client.pipelining
         commands = [self._mail, *self._recipients]
-        replies = self._client.exchange([*commands, "DATA"] if pipelining else commands)
+        early_data = pipelining and not self._chunked
+        replies = self._client.exchange([*commands, "DATA"] if early_data else commands)
         mail = next(replies)
         if mail.is_positive:
             self._client.unfinished = True
@@ -206,7 +252,7 @@ class Transaction:
             if pipelining:
                 for _ in self._recipients:
                     next(replies)
-        if pipelining:
+        if early_data:
             self._early_data = next(replies)
             if not self.accepted and self._early_data.code == 354:
                 self._client.send_nothing()
@@ -223,19 +269,40 @@ class Transaction:
 
         It is the reply to DATA itself when that is negative.
         """
+        if self._chunked:
+            return self._chunk(content, before_final_dot)
         go_ahead = self._early_data or next(self._client.exchange(["DATA"]))
         if go_ahead.code == 354:
-            try:
-                self._client.send_content(content, before_final_dot)
-            except PeerGone:
-                refusal = self._client.parting_refusal()
-                if refusal is None:
-                    raise
-                return [refusal] * len(self.accepted)
-            return self._client.read_verdicts(self._verdicts, len(self.accepted))
+            return self._send(self._client.send_content, content, before_final_dot)
         if go_ahead.is_positive:
             raise GarbledReply(f"the peer answered DATA with {go_ahead.code}")
         return [go_ahead] * len(self.accepted)
+
+    def _chunk(self, content: bytes, before_end: Callable[[], None]) -> list[Reply]:
+        replies = self._send(self._client.send_chunk, chunk_content(content), before_end)
+        if replies[0].code in _NOT_UNDERSTOOD:
+            # A fault of the peer's, or of a firewall before it, and no word on the mail.
+            raise GarbledReply(f"the peer offers CHUNKING, but answers BDAT with {replies[0]}")
+        return replies
+
+    def _send(
+        self,
+        send: Callable[[bytes, Callable[[], None]], None],
+        content: bytes,
+        before_end: Callable[[], None],
+    ) -> list[Reply]:
+        try:
+            send(content, before_end)
+        except PeerGone:
+            refusal = self._client.parting_refusal()
+            if refusal is None:
+                raise
+            return [refusal] * len(self.accepted)
+        return self._client.read_verdicts(self._verdicts, len(self.accepted))
+
+
+def _base64(said: bytes | None) -> str:
+    return base64.b64encode(said or b"").decode()
 
 
 def _final(reply: Reply) -> Reply:

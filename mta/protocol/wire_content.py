@@ -35,6 +35,16 @@ def wire_chunks(content: bytes) -> Iterator[bytes]:
     yield waiting + (b".\r\n" if fresh_line else b"\r\n.\r\n")
 
 
+def chunk_content(content: bytes) -> bytes:
+    """The content as BDAT takes it (RFC 3030): what DATA would bring, without its dots.
+
+    It must have CRLF line ends; the last one is added when it is not there.
+    """
+    if b"\0" in content:
+        content = content.replace(b"\0", b"")
+    return content if content.endswith(b"\r\n") else content + b"\r\n"
+
+
 def with_crlf(text: bytes) -> bytes:
     """The text with every bare CR and LF made a CRLF."""
     pairs = text.count(b"\r\n")

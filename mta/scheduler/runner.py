@@ -55,7 +55,7 @@ _NOBODY = Reply(550, "5.1.1", "no such user here")
 
 
 class Directory(Protocol):
-    """What the runner asks of the directory; it is also the book that transports claim by."""
+    """What the runner asks of the directory; `book` is what transports claim by."""
 
     @property
     def settings(self) -> Any: ...
@@ -67,6 +67,8 @@ class Directory(Protocol):
     def backuprelay(self) -> str: ...
 
     def refresh(self) -> object: ...
+
+    def book(self, reverse_path: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ class _Delivery:
         for recipient in list(self._open.values()):
             if recipient.pinned:
                 continue
-            route = routing.choose(recipient.address, self._shop.transports, self._shop.directory)
+            route = self._route(recipient)
             if route is None:
                 self._settle(settle.bounced(recipient.id, _NOBODY))
             elif route != here:
@@ -184,6 +186,11 @@ class _Delivery:
             outcomes.reroute(self._batch, moved)
             for name in {transport for _, transport, _ in moved}:
                 self._shop.nudge(name)
+
+    def _route(self, recipient: LeasedRecipient) -> tuple[str, str] | None:
+        """By the policy in force."""
+        book = self._shop.directory.book(recipient.reverse_path)
+        return routing.choose(recipient.address, self._shop.transports, book)
 
     def _deliver(self) -> None:
         messages = tuple(_messages(self._open.values()))
@@ -229,9 +236,10 @@ class _Delivery:
                 outcome.recipient_id,
             )
             return
-        judge = settle.Judge(
-            self._transport.name, self._backoff, timezone.now(), self._shop.directory.backuprelay
-        )
+        # What a route sends somewhere keeps its route: that is the administrator's word.
+        by_mx = self._batch.nexthop.startswith("mx:")
+        backup = self._shop.directory.backuprelay if by_mx else ""
+        judge = settle.Judge(self._transport.name, self._backoff, timezone.now(), backup)
         settlement = judge.settle(recipient, outcome)
         self._reports = self._reports or bool(settlement.report)
         self._waiting.append(settlement)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from mta.protocol.auth_client import Credentials
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
 
@@ -101,6 +102,7 @@ class DeliveryContext:
     `quota(address)` and `sizelimit(address)` are those of a mailbox here, octets, 0 for none.
     `dane` says that the name servers' word on DNSSEC counts, and so TLSA records do. `sts(domain)`
     finds the MTA-STS policy of a domain. `tls_seen` is told what became of TLS with a host.
+    `credentials(route_id)` are those of a route that signs in, None when they cannot be had.
     """
 
     hostname: str
@@ -115,6 +117,7 @@ class DeliveryContext:
     dane: bool = False
     sts: Callable[[str], StsFinding] = lambda domain: NO_POLICY
     tls_seen: Callable[[TlsResult], None] = lambda result: None
+    credentials: Callable[[int], Credentials | None] = lambda route_id: None
 
 
 class AddressBook(Protocol):

@@ -11,6 +11,7 @@ from mta.protocol import status
 from mta.protocol.dns_resolver import DnsResolver
 from mta.protocol.mx import MxError, MxHost, is_local_address, is_never_local, resolve
 from mta.protocol.reply import Reply
+from mta.protocol.tls_result import PolicyType
 from mta.transports.base import (
     AddressBook,
     DeliveryContext,
@@ -28,7 +29,7 @@ from mta.transports.esmtp_connect import (
     parse_nexthop,
     targets_of,
 )
-from mta.transports.esmtp_security import Security
+from mta.transports.esmtp_security import Demand, Level, Security
 from mta.transports.esmtp_session import Session, with_status
 
 MX_PORT = 25
@@ -63,7 +64,7 @@ class Esmtp:
         try:
             # Without any name servers this is trouble with the DNS, too.
             resolver = None if _is_loopback(nexthop) else DnsResolver(context.dns)
-            targets = targets_of(self._hosts(nexthop, context, resolver))
+            targets = targets_of(self._hosts(nexthop, context, resolver), nexthop.ip_version)
         except MxError as error:
             yield from _same_for_all(messages, Reply(error.code, error.status, str(error)))
             return
@@ -73,7 +74,7 @@ class Esmtp:
             context,
             resolver,
             relay=nexthop.relay,
-            tls_required=nexthop.tls is not Tls.OPPORTUNISTIC,
+            route=_demand_of(nexthop),
         )
         for requiretls in (False, True):
             waiting = deque(each for each in messages if each.requiretls is requiretls)
@@ -89,6 +90,17 @@ class Esmtp:
         ourselves = frozenset() if nexthop.relay else frozenset({context.hostname.lower()})
         is_local = is_never_local if nexthop.relay else self._is_local
         return resolve(nexthop.host, resolver, ourselves=ourselves, is_local=is_local)
+
+
+def _demand_of(nexthop: Nexthop) -> Demand | None:
+    """What the route itself asks for, None when it leaves that to the host's own policies."""
+    if nexthop.verified:
+        return Demand(PolicyType.ROUTE, Level.AUTHENTICATED, Level.AUTHENTICATED)
+    if nexthop.tls is Tls.NONE:
+        return Demand(PolicyType.ROUTE, Level.CLEAR, Level.CLEAR)
+    if nexthop.tls is Tls.OPPORTUNISTIC:
+        return None
+    return Demand(PolicyType.ROUTE, Level.ENCRYPTED, Level.ENCRYPTED)
 
 
 def _is_loopback(nexthop: Nexthop) -> bool:

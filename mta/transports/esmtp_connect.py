@@ -2,9 +2,15 @@
 
 The words of a next hop (`policy.routing` writes them):
 
-    mx:DOMAIN                      the MX of the domain, port 25
-    relay:HOST:PORT[/REQUIRED]     a relay from a route; with REQUIRED never in clear
-    relay:HOST:PORT/SMTPS          the same with TLS from the first byte
+    mx:DOMAIN[OPTIONS]             the MX of the domain, port 25
+    relay:HOST:PORT[OPTIONS]       a relay from a route
+
+    /REQUIRED                      never in clear
+    /STARTTLS                      never in clear, nor without a certificate of that name
+    /SMTPS                         TLS from the first byte
+    /NONE                          never TLS
+    /IPV4ONLY, /IPV6ONLY           addresses of one kind only
+    /AUTH=N                        sign in with the credentials of route N
 
 HOST is an address "[192.0.2.1]" or a name whose MX, then addresses are looked up.
 """
@@ -13,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 
 from mta.protocol.mx import MxHost, is_ip
 from mta.protocol.reply import Reply
@@ -28,6 +35,7 @@ from mta.protocol.smtp_stream import (
     UntrustedCertificate,
     open_stream,
 )
+from mta.transports import esmtp_auth
 from mta.transports.base import DeliveryContext
 from mta.transports.esmtp_security import Guard, InsecureLookup, NoStartTls, Security
 
@@ -39,34 +47,64 @@ SESSION_LIFETIME = 1800.0
 
 class Tls(StrEnum):
     OPPORTUNISTIC = "opportunistic"
+    NONE = "NONE"
     REQUIRED = "REQUIRED"
+    VERIFIED = "STARTTLS"
     IMPLICIT = "SMTPS"
 
 
 @dataclass(frozen=True, slots=True)
 class Nexthop:
-    """A next hop taken apart. `host` is a domain for an MX look-up when `relay` is false."""
+    """A next hop taken apart. `host` is a domain for an MX look-up when `relay` is false.
+
+    `ip_version` is 4, 6 or 0 for both; `credentials` the number of a route, 0 for none.
+    """
 
     host: str
     port: int
     tls: Tls
     relay: bool
+    ip_version: int = 0
+    credentials: int = 0
+
+    @property
+    def verified(self) -> bool:
+        """Whether the certificate must prove the name: for its own sake, or for a password's."""
+        signs_in_under_tls = bool(self.credentials) and self.tls is not Tls.NONE
+        return self.tls is Tls.VERIFIED or signs_in_under_tls
+
+
+_IP_VERSIONS = {"IPV4ONLY": 4, "IPV6ONLY": 6}
 
 
 def parse_nexthop(word: str, mx_port: int = 25) -> Nexthop:
     """Raises ValueError when the word is none of those above."""
     kind, _, rest = word.partition(":")
-    if kind == "mx" and rest:
-        return Nexthop(rest, mx_port, Tls.OPPORTUNISTIC, relay=False)
-    place, slash, security = rest.partition("/")
+    place, *options = rest.split("/")
+    tls, ip_version, credentials = _parse_options(word, options)
+    if kind == "mx" and place and not credentials:
+        return Nexthop(place, mx_port, tls, relay=False, ip_version=ip_version)
     host, _, port = place.rpartition(":")
     if kind != "relay" or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"{word!r} is not a next hop of the esmtp transport")
-    try:
-        tls = Tls(security) if slash else Tls.OPPORTUNISTIC
-    except ValueError:
-        raise ValueError(f"{word!r} asks for an unknown kind of security") from None
-    return Nexthop(f"[{host}]" if is_ip(host) else host, int(port), tls, relay=True)
+    host = f"[{host}]" if is_ip(host) else host
+    return Nexthop(host, int(port), tls, True, ip_version, credentials)
+
+
+def _parse_options(word: str, options: Sequence[str]) -> tuple[Tls, int, int]:
+    """(TLS, IP version, number of the route with credentials)."""
+    tls, ip_version, credentials = Tls.OPPORTUNISTIC, 0, 0
+    for option in options:
+        number = option.removeprefix("AUTH=")
+        if option in _IP_VERSIONS:
+            ip_version = _IP_VERSIONS[option]
+        elif number != option and number.isdecimal():
+            credentials = int(number)
+        elif option in set(Tls) - {Tls.OPPORTUNISTIC}:
+            tls = Tls(option)
+        else:
+            raise ValueError(f"{word!r} is not a next hop: its option {option!r} is unknown")
+    return tls, ip_version, credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +124,11 @@ class Target:
         return self.address if self.name.startswith("[") else self.name
 
 
-def targets_of(hosts: Sequence[MxHost]) -> list[Target]:
+def targets_of(hosts: Sequence[MxHost], ip_version: int = 0) -> list[Target]:
+    """The addresses to try, in order; only those of one IP version unless that is 0."""
     every = [Target(host.name, address) for host in hosts for address in host.addresses]
-    return every[:MAX_ADDRESSES]
+    kept = [each for each in every if ip_version in (0, ip_address(each.address).version)]
+    return kept[:MAX_ADDRESSES]
 
 
 class Unprotected(SmtpError):
@@ -119,11 +159,15 @@ class Unreachable(Exception):
 
 @dataclass(slots=True)
 class Connection:
-    """A client past EHLO. `tls` is the protocol and cipher, "" in clear, or "failed: why"."""
+    """A client past EHLO. `tls` is the protocol and cipher, "" in clear, or "failed: why".
+
+    `is_relay`: it is the relay of a route, not a host that the DNS names.
+    """
 
     client: SmtpClient
     remote: str
     tls: str
+    is_relay: bool = False
 
 
 class Connector:
@@ -145,6 +189,7 @@ class Connector:
         self._nexthop = nexthop
         self._requiretls = requiretls
         self._security = security
+        self._credentials = context.credentials
         self._hostname = context.hostname
         self._timeouts = {**DEFAULT_TIMEOUTS, **context.timeouts}
         self._expires = time.monotonic() + self._timeouts.get("session", SESSION_LIFETIME)
@@ -197,7 +242,7 @@ class Connector:
     def _greet(self, stream: SmtpStream, target: Target, guard: Guard) -> Connection:
         implicit = self._nexthop.tls is Tls.IMPLICIT
         if implicit:
-            stream.start_tls(guard.tls_context(), target.server_name, self._timeouts["helo"])
+            stream.start_tls(guard.tls_context(), self._server_name(target), self._timeouts["helo"])
             guard.check(stream)
         client = SmtpClient(stream, self._timeouts)
         _require_positive(client.greeting(), target, "")
@@ -206,7 +251,23 @@ class Connector:
         if self._requiretls and "REQUIRETLS" not in client.offered:
             raise Unprotected("the peer does not support REQUIRETLS")
         guard.settled(stream)
-        return Connection(client, target.remote, stream.tls or note)
+        if self._nexthop.credentials:
+            self._sign_in(client, target)
+        return Connection(client, target.remote, stream.tls or note, self._nexthop.relay)
+
+    def _server_name(self, target: Target) -> str:
+        """A relay must prove the name in its route: the DNS may lie about whose MX it has."""
+        named = self._nexthop.relay and self._nexthop.verified
+        host = self._nexthop.host
+        return host if named and not host.startswith("[") else target.server_name
+
+    def _sign_in(self, client: SmtpClient, target: Target) -> None:
+        credentials = self._credentials(self._nexthop.credentials)
+        if credentials is None:
+            raise Refused(esmtp_auth.unreadable(), target.remote, "AUTH")
+        failure = esmtp_auth.sign_in(client, credentials, target.address)
+        if failure is not None:
+            raise Refused(failure, target.remote, "AUTH")
 
     def _hello(self, client: SmtpClient, target: Target) -> None:
         _require_positive(client.hello(self._hostname), target, f"EHLO {self._hostname}")
@@ -218,7 +279,7 @@ class Connector:
         if "STARTTLS" not in client.offered:
             self._stay_in_clear(guard, "the peer does not offer STARTTLS", offered=False)
             return ""
-        reply = client.start_tls(guard.tls_context(), target.server_name)
+        reply = client.start_tls(guard.tls_context(), self._server_name(target))
         if reply.code != 220:
             why = f"the peer refused STARTTLS: {reply}"
             self._stay_in_clear(guard, why, for_good=reply.is_permanent)

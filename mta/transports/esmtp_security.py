@@ -158,7 +158,7 @@ class Security:
     """The policies that concern one next hop; looked up as far as they are needed.
 
     `domain` is what the MX look-up was for, or the host of a relay; `resolver` the one that did
-    it, which knows whether DNSSEC proved the answers.
+    it, which knows whether DNSSEC proved the answers. `route` is what a route asks for itself.
     """
 
     def __init__(
@@ -169,14 +169,14 @@ class Security:
         resolver: DnsResolver | None,
         *,
         relay: bool,
-        tls_required: bool = False,
+        route: Demand | None = None,
     ) -> None:
         self._domain = domain.lower()
         self._port = port
         self._context = context
         self._resolver = resolver
         self._relay = relay
-        self._route = tls_required
+        self._route = route
         self._literal = domain.startswith("[") or domain == "localhost"
         self._tlsa: dict[str, Demand | None] = {}
         self._sts = NO_POLICY
@@ -197,9 +197,13 @@ class Security:
         self._context.tls_seen(result)
 
     def _demand(self, host: str) -> Demand:
+        route = self._route
+        if route is not None and route.best is Level.CLEAR:
+            # The administrator knows why there is no TLS on this way.
+            return route
         found = self._by_dane(host) or self._by_sts(host)
-        if self._route and (found is None or found.least is Level.CLEAR):
-            return Demand(PolicyType.ROUTE, Level.ENCRYPTED, Level.ENCRYPTED)
+        if route is not None and (found is None or found.least < route.least):
+            return route
         return found or OPPORTUNISTIC
 
     def _with_requiretls(self, demand: Demand, host: str) -> Demand:

@@ -16,6 +16,7 @@ from mta.protocol.smtp_client import Answer, Transaction
 from mta.protocol.smtp_stream import SmtpError
 from mta.protocol.wire_content import with_crlf
 from mta.transports.base import DeliveryContext, Outcome, QueuedMessage, QueuedRecipient, Result
+from mta.transports.esmtp_auth import not_signed_in
 from mta.transports.esmtp_batches import Batch, batches, commands, needs_smtputf8
 from mta.transports.esmtp_connect import Connection
 
@@ -102,11 +103,14 @@ class Session:
         ledger = _Ledger(batch.recipients)
         words = commands(message, batch, self._client.offered, content)
         try:
-            transaction = self._client.transaction(words.mail, words.recipients, words.verdicts)
+            transaction = self._client.transaction(
+                words.mail, words.recipients, words.verdicts, chunked=words.chunked
+            )
             for answer in transaction.answers():
                 ledger.command = answer.command
                 yield from self._on_answer(answer, transaction, ledger)
             if transaction.accepted:
+                ledger.command = "BDAT" if words.chunked else "DATA"
                 yield from self._on_content(content, transaction, ledger)
         except SmtpError as error:
             self.close()
@@ -141,7 +145,6 @@ class Session:
         self, content: bytes, transaction: Transaction, ledger: "_Ledger"
     ) -> Iterator[Outcome]:
         accepted = [ledger.recipients[index] for index in transaction.accepted]
-        ledger.command = "DATA"
 
         def commit() -> None:
             self._context.committing([recipient.id for recipient in accepted])
@@ -154,7 +157,7 @@ class Session:
             self.open = False
         for recipient, reply in zip(accepted, replies, strict=True):
             ledger.report(recipient)
-            yield self._outcome(recipient, reply, "DATA")
+            yield self._outcome(recipient, reply, ledger.command)
 
     def _lost(self, error: SmtpError, ledger: "_Ledger") -> Iterator[Outcome]:
         text = f"{error} (after the final dot)" if ledger.uncertain else str(error)
@@ -163,6 +166,7 @@ class Session:
             yield self._outcome(recipient, reply, ledger.command)
 
     def _outcome(self, recipient: QueuedRecipient, reply: Reply, command: str = "") -> Outcome:
+        reply = not_signed_in(reply) if self._connection.is_relay else reply
         result = _RESULTS[reply.code // 100]
         return Outcome(
             recipient.id,

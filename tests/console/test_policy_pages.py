@@ -164,6 +164,85 @@ def test_a_route_is_stored_in_normal_form(browser):
     assert (route.domain, route.relay, route.port) == ("partner.example", "[192.0.2.9]", 2525)
 
 
+ROUTE = {
+    "domain": "*",
+    "sender": "",
+    "relay": "smart.example",
+    "port": "587",
+    "security": "REQUIRED",
+    "ip_version": "",
+    "user": "",
+    "new_password": "",
+    "note": "",
+}
+
+
+def _signed_in_route(browser) -> Route:
+    signed_in = {**ROUTE, "user": "ann", "new_password": "s3cret pass"}
+    browser.post("/console/mta/route/add/", signed_in)
+    return Route.objects.get()
+
+
+def test_the_password_of_a_route_is_written_and_never_shown(browser):
+    route = _signed_in_route(browser)
+    assert route.credentials().password == "s3cret pass"
+    page = f"/console/mta/route/{route.pk}/change/"
+    for path in (page, "/console/mta/route/", "/console/mta/policychange/"):
+        shown = browser.get(path).text
+        assert "s3cret" not in shown
+        assert route.password not in shown
+    assert "a password is set" in browser.get(page).text
+    browser.post(page, {**ROUTE, "user": "ann", "note": "kept"})
+    route.refresh_from_db()
+    assert (route.note, route.credentials().password) == ("kept", "s3cret pass")
+
+
+@pytest.mark.parametrize("change", [{"relay": "evil.example"}, {"port": "26"}, {"user": "bob"}])
+def test_a_stored_password_goes_to_no_other_relay(browser, change):
+    route = _signed_in_route(browser)
+    page = f"/console/mta/route/{route.pk}/change/"
+    answer = browser.post(page, {**ROUTE, "user": "ann", **change})
+    assert "write the password again" in answer.text
+    route.refresh_from_db()
+    assert (route.relay, route.port, route.user) == ("smart.example", 587, "ann")
+    browser.post(page, {**ROUTE, "user": "ann", **change, "new_password": "another"})
+    route.refresh_from_db()
+    assert route.credentials().password == "another"
+
+
+def test_a_route_without_a_user_keeps_no_password(browser):
+    route = _signed_in_route(browser)
+    browser.post(f"/console/mta/route/{route.pk}/change/", ROUTE)
+    route.refresh_from_db()
+    assert (route.user, route.password) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        ({"security": "", "user": "ann", "new_password": "x"}, "signing in needs TLS"),
+        ({"security": "NONE", "user": "ann", "new_password": "x"}, "on loopback only"),
+        ({"user": "ann"}, "a user needs a password"),
+        ({"relay": "not a host"}, "HOST[:PORT]"),
+        ({"relay": "", "security": "SMTPS"}, "implicit TLS needs a relay"),
+        ({"domain": "no domain"}, "no domain"),
+        ({"sender": "@x.example"}, "nothing before the @"),
+    ],
+)
+def test_a_route_that_makes_no_sense_is_refused(browser, change, trouble):
+    answer = browser.post("/console/mta/route/add/", {**ROUTE, **change})
+    assert trouble in answer.text
+    assert not Route.objects.exists()
+
+
+def test_one_route_for_a_domain_and_sender(browser):
+    browser.post("/console/mta/route/add/", ROUTE)
+    browser.post("/console/mta/route/add/", {**ROUTE, "sender": "acme.example"})
+    answer = browser.post("/console/mta/route/add/", ROUTE)
+    assert "There is a route for this domain and sender already" in answer.text
+    assert Route.objects.count() == 2
+
+
 def _settings_form(page):
     form = page.context["adminform"].form
     return {name: form[name].value() for name in form.fields if form[name].value() is not False}

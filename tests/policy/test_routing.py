@@ -62,6 +62,79 @@ def test_without_routes_the_dns_decides(address, word):
     assert routing.nexthop(address, policy()) == word
 
 
+def for_senders(**tables: dict[str, RouteFact]) -> Policy:
+    return Policy(
+        1,
+        "mail.example.test",
+        domains={"here.example": DomainKind.HOSTED},
+        routes={"x.example": RouteFact("x.example", "general.example", 25), "*": SMARTHOST},
+        sender_routes=tables,
+    )
+
+
+def everything_via(relay: str) -> dict[str, RouteFact]:
+    return {"*": RouteFact("*", relay, 25)}
+
+
+BY_SENDER = for_senders(
+    **{
+        "ann@acme.example": {"x.example": RouteFact("x.example", "ann.example", 25)},
+        "acme.example": everything_via("acme-relay.example"),
+        ".acme.example": everything_via("branches.example"),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("sender", "address", "relay"),
+    [
+        ("ann@acme.example", "a@x.example", "ann.example:25"),
+        ("Ann@Acme.Example", "a@x.example", "ann.example:25"),
+        ("ann@acme.example", "a@y.example", "acme-relay.example:25"),
+        ("bob@acme.example", "a@x.example", "acme-relay.example:25"),
+        ("bob@sub.acme.example", "a@x.example", "branches.example:25"),
+        ("bob@other.example", "a@x.example", "general.example:25"),
+        ("bob@other.example", "a@y.example", "smart.example:587/REQUIRED"),
+        ("", "a@x.example", "general.example:25"),
+    ],
+)
+def test_the_sender_goes_before_the_domain_of_the_recipient(sender, address, relay):
+    assert routing.nexthop(address, BY_SENDER, sender) == f"relay:{relay}"
+
+
+def test_mail_for_here_stays_here_whoever_sends_it():
+    assert routing.nexthop("a@here.example", BY_SENDER, "bob@acme.example") == ""
+
+
+def test_an_empty_relay_is_an_exception_from_the_smarthost():
+    routes = policy(
+        RouteFact("direct.example", "", 25, "REQUIRED", ip_version="IPV4ONLY"),
+        RouteFact("here.example", "", 25),
+        SMARTHOST,
+    )
+    assert routing.nexthop("a@direct.example", routes) == "mx:direct.example/REQUIRED/IPV4ONLY"
+    assert routing.nexthop("a@here.example", routes) == ""
+
+
+def test_the_word_names_the_route_to_sign_in_with_and_no_secret():
+    routes = policy(RouteFact("*", "smart.example", 587, "REQUIRED", credentials=7))
+    assert routing.nexthop("a@y.example", routes) == "relay:smart.example:587/REQUIRED/AUTH=7"
+
+
+@pytest.mark.parametrize(
+    ("hop", "relay", "taken"),
+    [
+        ("mx:x.example", "backup.example:25", "relay:backup.example:25"),
+        ("mx:x.example", "", "mx:x.example"),
+        ("relay:own.example:25", "backup.example:25", "relay:own.example:25"),
+        ("", "backup.example:25", ""),
+        ("discard:", "backup.example:25", "discard:"),
+    ],
+)
+def test_the_backup_relay_is_for_mail_by_mx(hop, relay, taken):
+    assert routing.backup(hop, relay) == taken
+
+
 def test_only_a_route_of_its_own_takes_a_hosted_domain_away():
     moved = policy(RouteFact("here.example", "new.example", 25))
     assert routing.nexthop("a@here.example", moved) == "relay:new.example:25"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.protocol.wire_content import CHUNK, wire_chunks
+from mta.protocol.wire_content import CHUNK, chunk_content, wire_chunks
 
 
 def on_the_wire(content: bytes) -> bytes:
@@ -49,3 +49,8 @@ def test_the_seam_between_two_chunks_hides_nothing(middle: bytes, offset: int) -
     whole = re.sub(rb"\r\n|\r|\n", b"\r\n", content).replace(b"\r\n.", b"\r\n..")
     assert on_the_wire(content) == whole + b"\r\n.\r\n"
     assert len(list(wire_chunks(content))) > 1
+
+
+def test_a_chunk_has_no_dots_to_double_no_nul_and_an_end():
+    assert chunk_content(b".a\r\n..\r\nb\0c") == b".a\r\n..\r\nbc\r\n"
+    assert chunk_content(b"a\r\n") == b"a\r\n"

@@ -19,6 +19,7 @@ A message counts as taken when the answer to its final dot begins with 2, or giv
 each recipient (353, 558).
 """
 
+import base64
 import re
 import socket
 import ssl
@@ -37,6 +38,8 @@ from typing import Self, TypeAlias
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from mta.protocol import scram
 
 ALL_EXTENSIONS = (
     "PIPELINING",
@@ -75,6 +78,7 @@ _DEFAULTS: dict[str, Answer] = {
     "RCPT": "250 2.1.5 recipient ok",
     "DATA": "354 go ahead",
     ".": "250 2.0.0 queued as SINK",
+    "BDAT": "503 5.5.1 for nobody",
     "RSET": "250 2.0.0 reset",
     "NOOP": "250 2.0.0 ok",
     "QUIT": ("221 2.0.0 bye", Do.CLOSE),
@@ -103,6 +107,7 @@ class SinkSession:
     commands: list[str] = field(default_factory=list)
     pipelined: list[str] = field(default_factory=list)
     tls: str = ""
+    user: str = ""
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -114,6 +119,7 @@ class Sink:
     """The server. `messages` and `sessions` grow while it runs; use `wait_for` to meet them.
 
     `lenient` makes it read bare CR and LF as line ends, as the servers do that smuggling aims at.
+    `users` maps those who may sign in to their passwords; AUTH must be among the extensions.
     `certificate` is what `self_signed` gives, when it shall not be the one for "sink.example".
     """
 
@@ -127,7 +133,9 @@ class Sink:
         port: int = 0,
         lenient: bool = False,
         certificate: tuple[bytes, bytes] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
+        self.users = dict(users or {})
         self.replies: dict[str, Answer] = {**_DEFAULTS, **(replies or {})}
         self.extensions = tuple(extensions)
         self.tls = tls
@@ -261,9 +269,13 @@ class _Conversation:
             self._on_rcpt(line, argument)
         elif verb == "DATA":
             self._on_data(line)
+        elif verb == "BDAT" and "CHUNKING" in self._sink.extensions:
+            self._on_chunk(line)
         elif verb == "STARTTLS":
             if self._answer("STARTTLS", line).startswith(b"220"):
                 self._encrypt()
+        elif verb == "AUTH" and self._sink.users:
+            self._on_auth(line, argument)
         elif verb in self._sink.replies:
             if verb == "RSET":
                 self._forget()
@@ -276,6 +288,37 @@ class _Conversation:
         if self._sink.tls in (Tls.STARTTLS, Tls.BROKEN) and not self._session.tls:
             words.append("STARTTLS")
         return [f"250{' ' if word is words[-1] else '-'}{word}" for word in words]
+
+    def _on_auth(self, line: str, argument: str) -> None:
+        """PLAIN, LOGIN and SCRAM-SHA-256, checked against the sink's users."""
+        mechanism, _, initial = argument.partition(" ")
+        check = {"PLAIN": self._plain, "LOGIN": self._login, "SCRAM-SHA-256": self._scram}
+        self._session.user = check[mechanism](initial)
+        self._send("235 2.7.0 welcome" if self._session.user else "535 5.7.8 wrong")
+
+    def _ask(self, challenge: bytes) -> bytes:
+        self._send(f"334 {base64.b64encode(challenge).decode()}")
+        return base64.b64decode(self._line())
+
+    def _plain(self, initial: str) -> str:
+        _, user, password = base64.b64decode(initial).decode().split("\0")
+        return user if self._sink.users.get(user) == password else ""
+
+    def _login(self, initial: str) -> str:
+        user = self._ask(b"Username:").decode()
+        password = self._ask(b"Password:").decode()
+        return user if self._sink.users.get(user) == password else ""
+
+    def _scram(self, initial: str) -> str:
+        opening = scram.read_first(base64.b64decode(initial))
+        password = self._sink.users.get(opening.user, "")
+        challenge = opening.challenge(scram.derive(password or "none"), b"")
+        try:
+            final = challenge.verify(self._ask(challenge.message))
+        except scram.Refused:
+            return ""
+        self._ask(final)
+        return opening.user
 
     def _on_mail(self, line: str, argument: str) -> None:
         match = _PATH.match(argument)
@@ -301,6 +344,18 @@ class _Conversation:
                 self._take(raw, content)
             self._forget()
             self._perform(answer)
+
+    def _on_chunk(self, line: str) -> None:
+        """One chunk, which must be the last."""
+        size = int(line.split()[1])
+        while len(self._buffer) < size:
+            self._fill()
+        content, self._buffer = self._buffer[:size], self._buffer[size:]
+        answer = self._reply_to("." if self._recipients else "BDAT", line, "")
+        if _first_bytes(answer).startswith(b"2"):
+            self._take(content, content)
+        self._forget()
+        self._perform(answer)
 
     def _take(self, raw: bytes, content: bytes) -> None:
         reverse_path, parameters = self._mail or ("", "")

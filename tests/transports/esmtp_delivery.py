@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mta.protocol.auth_client import Credentials
 from mta.protocol.mx import is_never_local
 from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
 from mta.transports.base import (
@@ -58,6 +59,7 @@ class Delivery:
         stop_after: int = 10**6,
         dane: bool = False,
         sts: StsFinding = NO_POLICY,
+        credentials: Credentials | None = None,
     ) -> None:
         self.tls_results: list[TlsResult] = []
         self.committed: list[int] = []
@@ -73,6 +75,7 @@ class Delivery:
             dane=dane,
             sts=lambda domain: sts,
             tls_seen=self.tls_results.append,
+            credentials=lambda route_id: credentials,
         )
         request = DeliveryRequest("esmtp", nexthop, messages)
         for outcome in (transport or Esmtp()).deliver(request, context):
