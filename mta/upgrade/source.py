@@ -24,21 +24,28 @@ class Source:
         self._findings = findings
 
     def has(self, name: str) -> bool:
-        return (self._root / name).is_file()
+        try:
+            return (self._root / name).is_file()
+        except PermissionError:
+            # Its folder cannot be entered, which `names` tells.
+            return False
 
     def names(self, folder: str, *, hidden: bool = False) -> list[str]:
         """The text files of a folder, or the file itself if it is one; sorted, or none."""
         path = self._root / folder
-        if path.is_file():
+        if self.has(folder):
             return [folder]
-        if not path.is_dir() or not self._is_inside(path):
+        try:
+            if not path.is_dir() or not self._is_inside(path):
+                return []
+            found = [each.name for each in path.iterdir() if each.is_file()]
+        except PermissionError as error:
+            self._leave(folder, error)
             return []
         return sorted(
-            f"{folder}/{each.name}"
-            for each in path.iterdir()
-            if each.is_file()
-            and each.name.startswith(".") == hidden
-            and not each.name.endswith(_NOT_TEXT)
+            f"{folder}/{name}"
+            for name in found
+            if name.startswith(".") == hidden and not name.endswith(_NOT_TEXT)
         )
 
     def lines(self, name: str) -> Iterator[Line]:
@@ -48,8 +55,7 @@ class Source:
         try:
             text = self.text(self._root / name)
         except OSError as error:
-            reason = error.strerror or str(error)
-            self._findings.leave(Line(Origin(name), ""), f"cannot be read: {reason}")
+            self._leave(name, error)
             return
         for number, each in enumerate(text.splitlines(), start=1):
             line = Line(Origin(name, number), each.rstrip())
@@ -84,6 +90,10 @@ class Source:
             if candidate.is_file() and self._is_inside(candidate):
                 return self.text(candidate)
         raise OSError("there is no such file in the directory")
+
+    def _leave(self, name: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        self._findings.leave(Line(Origin(name), ""), f"cannot be read: {reason}")
 
     def _is_inside(self, path: Path) -> bool:
         return os.path.commonpath([self._root, path.resolve()]) == str(self._root)

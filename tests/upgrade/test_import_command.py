@@ -3,6 +3,8 @@
 import getpass
 import os
 import random
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from django.db import DatabaseError
 from mta.directory import current_version
 from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyChange, Route, Settings
 from mta.upgrade import apply
+from mta.upgrade import systems as systems_of_upgrade
 from tests.upgrade.conftest import FIXTURES, left, made
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +118,26 @@ def test_a_link_that_leads_out_is_not_followed(run_import, tmp_path):
     report = run_import("sendmail", directory=inside)
     assert left(report) == {"aliases:0": "cannot be read: it leads out of the directory"}
     assert made(report, "domain") == {"example.com": "kind local"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try it as somebody else")
+def test_what_may_not_be_read_is_told():
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        shutil.copytree(FIXTURES / "courier", copy, dirs_exist_ok=True)
+        copy.chmod(0o755)
+        (copy / "bofh").chmod(0o600)
+        (copy / "userdb").chmod(0o700)
+        (copy / "smtpaccess").chmod(0o744)
+        os.seteuid(65534)
+        try:
+            found = systems_of_upgrade.read(systems_of_upgrade.System.COURIER, copy, "mail.x.test")
+        finally:
+            os.seteuid(0)
+    reasons = {str(each.origin): each.reason for each in found.left}
+    for place in ("bofh", "userdb", "smtpaccess"):
+        assert "Permission denied" in reasons[place]
+    assert found.wanted
 
 
 def _garbled(source: Path, target: Path, dice: random.Random) -> None:
