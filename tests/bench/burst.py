@@ -43,6 +43,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Sizes and claim times before and after a burst.")
     parser.add_argument("--messages", type=int, default=20_000)
     count = parser.parse_args().messages
+    # Not the name that the tests use: they may be running.
+    connection.settings_dict["TEST"]["NAME"] = f"bench_{connection.settings_dict['NAME']}"
     name = connection.creation.create_test_db(verbosity=0, serialize=False)
     try:
         print(f"{count:,} messages of {len(CONTENT):,} octets in the database {name}")
