@@ -1,8 +1,10 @@
 """How much room is left, and what waits when it is too little."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from mta import runtime, storage
 from mta.models import Recipient, Settings
@@ -33,7 +35,7 @@ def test_delivery_waits_while_there_is_no_room():
     runtime.directory.cache_clear()
     Settings.load()
     Settings.objects.update(minfree=1 << 60)
-    message = make_message("a@x.example")
+    message = make_message("a@x.example", created_at=timezone.now() - timedelta(minutes=1))
     message.recipient_set.update(transport="discard", nexthop="discard:", pinned=True)
     try:
         assert runtime.deliver("discard") == 0
