@@ -178,8 +178,11 @@ def deliver(name: str) -> int:
 
     With too little room on the disk everything waits: a tick looks again.
     """
-    directory().refresh()
     short = shortage()
+    if short:
+        # The version of the settings comes with the claims, and there are none now.
+        directory().refresh()
+        short = shortage()
     if short:
         log.warning("delivery waits: %s", short)
         return 0

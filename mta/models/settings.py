@@ -286,8 +286,8 @@ class Settings(models.Model):
             raise ValidationError({"respawnlo": "0 for never, else at least a minute"})
         if timedelta(0) < self.respawnhi < timedelta(minutes=1):
             raise ValidationError({"respawnhi": "0 for never, else at least a minute"})
-        if 0 < self.respawnmemory < 256 << 20:
-            raise ValidationError({"respawnmemory": "0 for any, else at least 256 MiB"})
+        if 0 < self.respawnmemory < 512 << 20:
+            raise ValidationError({"respawnmemory": "0 for any, else at least 512 MiB"})
         if self.lease < timedelta(seconds=2):
             raise ValidationError({"lease": "a lease lasts at least 2 seconds"})
 

@@ -24,7 +24,7 @@ TABLES = (
     "mta_tally",
 )
 # Smaller ones are not worth it, whatever they hold.
-SMALL_INDEX = 8 * 1024 * 1024
+SMALL_INDEX = 1024 * 1024
 # An index of so many octets a row, twice over, is mostly air.
 ROW_OCTETS = 80
 BLOATED = 4
