@@ -54,7 +54,7 @@ def all_parts(environment: Environment) -> list[Part]:
         part("web", *_gunicorn(environment.http_port)),
         *ingress,
         part("worker-local", *CELERY, *WORKER, *_pool("local", "prefork", 2)),
-        part("worker-remote", *CELERY, *WORKER, *_pool("remote", "threads", 40)),
+        part("worker-remote", *CELERY, *WORKER, *_pool("remote", "threads", 4)),
         part("beat", *CELERY, "beat", "-s", environment.home / "run" / "celerybeat-schedule"),
         part("rq", manage, "rqworker", "default"),
     ]
