@@ -165,6 +165,11 @@ def deliver(name: str) -> int:
     return runner.run(registry.get(name), workshop())
 
 
+def has_destinations(name: str) -> bool:
+    """Whether a transport is one that hands mail to destinations, not to mailboxes here."""
+    return name in registry.transports and bool(registry.get(name).limit)
+
+
 def start_delivery(name: str) -> None:
     """`deliver` in this worker's own way: with other hosts in threads of the crew."""
     if registry.get(name).limit:

@@ -2,11 +2,23 @@
 
 from django.urls import path
 
-from courierweb.console import changes, explain, jobs, message, queue, refusals, rules, search
+from courierweb.console import (
+    changes,
+    destinations,
+    explain,
+    jobs,
+    message,
+    queue,
+    refusals,
+    rules,
+    search,
+)
 
 app_name = "console"
 urlpatterns = [
     path("find/", search.search, name="search"),
+    path("destinations/", destinations.destinations, name="destinations"),
+    path("destinations/apply/", destinations.apply, name="destination_apply"),
     path("queue/", queue.queue, name="queue"),
     path("queue/confirm/", queue.confirm, name="queue_confirm"),
     path("queue/apply/", queue.apply, name="queue_apply"),

@@ -8,7 +8,7 @@ from mta import runtime
 from mta.management.appliance_command import ApplianceCommand
 from mta.management.policy_change import command_actor
 from mta.management.queue_verb import recipients, select
-from mta.queue import control
+from mta.queue import control, destinations
 
 
 class Command(ApplianceCommand):
@@ -21,5 +21,6 @@ class Command(ApplianceCommand):
         queue_ids = options["queue_ids"]
         selection = select(queue_ids, everything=not queue_ids)
         due = control.retry(selection, command_actor())
+        destinations.probe_all()
         runtime.nudge()
         self.stdout.write(f"{recipients(due)} due now")
