@@ -41,6 +41,7 @@ class Environment:
     database_url: str
     broker_url: str
     ingress_processes: int = 2
+    outbound_sessions: int = 400
 
     @property
     def state_file(self) -> Path:
@@ -59,6 +60,7 @@ class Environment:
             "COURIERWEB_SUBMISSION_PORT": str(self.submission_port),
             "COURIERWEB_SMTPS_PORT": str(self.smtps_port),
             "COURIERWEB_INGRESS_PROCESSES": str(self.ingress_processes),
+            "COURIERWEB_OUTBOUND_SESSIONS": str(self.outbound_sessions),
             "COURIERWEB_DNS": self.dns,
             "DATABASE_URL": self.database_url,
             "CELERY_BROKER_URL": self.broker_url,
@@ -106,6 +108,12 @@ def load(environ: Mapping[str, str] = os.environ, *, remembered: bool = True) ->
         ingress_processes=_count(
             "COURIERWEB_INGRESS_PROCESSES", value("COURIERWEB_INGRESS_PROCESSES", "2")
         ),
+        outbound_sessions=_count(
+            "COURIERWEB_OUTBOUND_SESSIONS",
+            value("COURIERWEB_OUTBOUND_SESSIONS", "400"),
+            "sessions",
+            2000,
+        ),
     )
 
 
@@ -134,9 +142,9 @@ def _port(name: str, text: str) -> int:
     return int(text)
 
 
-def _count(name: str, text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 64:
-        raise BadEnvironment(f"{name}={text!r} is not a number of processes (1 to 64)")
+def _count(name: str, text: str, what: str = "processes", most: int = 64) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= most:
+        raise BadEnvironment(f"{name}={text!r} is not a number of {what} (1 to {most})")
     return int(text)
 
 

@@ -56,7 +56,7 @@ def all_parts(environment: Environment) -> list[Part]:
         *ingress,
         part("submit", manage, "submitd", sockets.submit_socket(environment.home), stage=0),
         part("worker-local", *CELERY, *WORKER, *_pool("local", "prefork", 2)),
-        part("worker-remote", *CELERY, *WORKER, *_pool("remote", "threads", 40)),
+        part("worker-remote", *CELERY, *WORKER, *_pool("remote", "threads", 4)),
         part("beat", *CELERY, "beat", "-s", environment.home / "run" / "celerybeat-schedule"),
         part("rq", manage, "rqworker", "default"),
     ]

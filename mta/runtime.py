@@ -36,8 +36,10 @@ from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
 from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
+from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
+from mta.scheduler.crew import Crew
 from mta.storage import Storage
 from mta.transports import dsn, registry
 from mta.transports.base import DeliveryContext, Transport
@@ -46,6 +48,9 @@ log = logging.getLogger(__name__)
 
 # Octets of message content that one ingress process holds at most.
 CONTENT_BUDGET = 512 * 1024 * 1024
+
+# Database connections that the sessions of one process with other hosts share.
+OUTBOUND_CONNECTIONS = 16
 
 _nudger = Nudger()
 _stopping = False
@@ -189,6 +194,29 @@ def deliver(name: str) -> int:
     return runner.run(registry.get(name), workshop())
 
 
+def has_destinations(name: str) -> bool:
+    """Whether a transport is one that hands mail to destinations, not to mailboxes here."""
+    return name in registry.transports and bool(registry.get(name).limit)
+
+
+def start_delivery(name: str) -> None:
+    """`deliver` in this worker's own way: with other hosts in threads of the crew."""
+    if registry.get(name).limit:
+        crew()(name)
+    else:
+        deliver(name)
+
+
+@lru_cache(maxsize=1)
+def crew() -> Crew:
+    return Crew(settings.ENVIRONMENT.outbound_sessions, deliver, _nudger)
+
+
+@lru_cache(maxsize=1)
+def _loans() -> Loans:
+    return Loans(OUTBOUND_CONNECTIONS)
+
+
 def send_reports() -> int:
     """Send every DSN that is due; gives how many."""
     directory().refresh()
@@ -249,6 +277,9 @@ def workshop() -> runner.Workshop:
         nudge=_nudger,
         reports_due=lambda: _nudger(REPORT),
         stopping=lambda: _stopping,
+        another=lambda name: crew()(name),
+        slots=settings.ENVIRONMENT.outbound_sessions,
+        database=lambda: _loans().lent(),
         owner=f"{socket.gethostname()}/{os.getpid()}",
     )
 

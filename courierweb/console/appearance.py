@@ -70,6 +70,7 @@ UNFOLD: dict[str, Any] = {
                     _item(
                         "Queue", "stacked_email", "console:queue", "courierweb.console.frame.live"
                     ),
+                    _item("Destinations", "lan", "console:destinations"),
                     _item("Refused", "block", "console:refusals"),
                     _item("TLS", "lock", "console:tls"),
                     _item("Explain", "help", "console:explain"),
@@ -104,6 +105,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "collapsible": True,
                 "items": [
+                    _item("Delivery limits", "speed", "admin:mta_deliverylimit_changelist"),
                     _item("DNS lists", "dns", "admin:mta_dnslist_changelist"),
                     _item("Bad senders", "person_off", "admin:mta_badsender_changelist"),
                     _item(

@@ -14,6 +14,7 @@ from mta.models import (
     AddressTrouble,
     BadMailHost,
     BadSender,
+    DeliveryLimit,
     DnsList,
     DsnRefuser,
     FreemailDomain,
@@ -44,6 +45,18 @@ class DnsListAdmin(PolicyAdmin):
     @display(description="State", ordering="state", label=_STATE_TONES)
     def shown_state(self, row: DnsList) -> tuple[str, str]:
         return row.state, row.get_state_display()
+
+
+@admin.register(DeliveryLimit)
+class DeliveryLimitAdmin(PolicyAdmin):
+    list_display = ("scope", "transport", "nexthop", "simultaneous", "per_minute", "note")
+    list_filter = ("scope", "transport")
+    search_fields = ("nexthop", "note")
+    fields = ("scope", "transport", "nexthop", "simultaneous", "per_minute", "note")
+    empty_list = (
+        "Each destination takes as many deliveries at once as the setting maxhost says. A limit "
+        "here overrides it for one destination, or for all with *, and may set a rate."
+    )
 
 
 @admin.register(BadSender)

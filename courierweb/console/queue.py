@@ -17,12 +17,19 @@ from courierweb.console.queue_filter import read_filter
 from mta import next_hop
 from mta.models.message import State
 from mta.protocol.queue_id import decode_queue_id
-from mta.queue import control, history
+from mta.queue import control, destinations, history
 from mta.queue.control import Selection
 from mta.queue.history import QueueFilter
 
 PAGE_SIZE = 50
 MOST_GROUPS = 12
+
+
+def _retry(selection: Selection, actor: str) -> int:
+    """Who asks for a try now means a destination that is being left alone too."""
+    changed = control.retry(selection, actor)
+    destinations.probe_all()
+    return changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ VERBS = {
             "due now",
             (State.QUEUED,),
             "Their next attempt is made at once.",
-            lambda selection, actor, *_: control.retry(selection, actor),
+            lambda selection, actor, *_: _retry(selection, actor),
         ),
         Verb(
             "reroute",

@@ -5,6 +5,7 @@ from django.urls import path
 from courierweb.console import (
     address,
     changes,
+    destinations,
     explain,
     jobs,
     message,
@@ -18,6 +19,8 @@ from courierweb.console import (
 app_name = "console"
 urlpatterns = [
     path("find/", search.search, name="search"),
+    path("destinations/", destinations.destinations, name="destinations"),
+    path("destinations/apply/", destinations.apply, name="destination_apply"),
     path("queue/", queue.queue, name="queue"),
     path("queue/confirm/", queue.confirm, name="queue_confirm"),
     path("queue/apply/", queue.apply, name="queue_apply"),

@@ -8,6 +8,7 @@ they can, because every message pays for each of them.
 from mta.models.access import AccessRule
 from mta.models.alias import Alias
 from mta.models.backscatter import AddressTrouble, DsnRefuser
+from mta.models.destination import DeliveryLimit, Destination
 from mta.models.dns_list import DnsList
 from mta.models.domain import Domain
 from mta.models.heartbeat import Heartbeat
@@ -33,6 +34,8 @@ __all__ = [
     "BadSender",
     "CheckHelo",
     "Content",
+    "DeliveryLimit",
+    "Destination",
     "DnsList",
     "DnssecTrust",
     "Domain",

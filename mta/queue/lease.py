@@ -2,7 +2,7 @@
 
 `FOR UPDATE SKIP LOCKED` lets any number of workers on any hosts claim side by side. A lease
 that runs out is work again (`reap`), so a worker that dies loses time, never mail. The number of
-live leases on a next hop is its number of simultaneous deliveries, counted under a lock.
+live leases on a next hop is its number of simultaneous deliveries (`mta.queue.limited_claim`).
 """
 
 from collections.abc import Iterable
@@ -58,7 +58,7 @@ class Batch:
 
 # The next hops of a transport that have queued recipients, found by hopping along the index
 # (transport, nexthop, next_attempt) so that a million rows of one destination cost one step.
-_DUE_HOPS = """
+DUE_HOPS = """
 WITH RECURSIVE hop AS (
     (SELECT nexthop FROM mta_recipient
      WHERE transport = %(transport)s::text AND state = 'queued' ORDER BY nexthop LIMIT 1)
@@ -78,33 +78,30 @@ WITH RECURSIVE hop AS (
 )
 """
 
-_NEXT_HOP = (
-    _DUE_HOPS
-    + """
-SELECT nexthop FROM overdue
-WHERE at <= now() AND nexthop <> ALL(%(busy)s::text[])
-  AND (SELECT count(*) FROM mta_lease l
-       WHERE l.transport = %(transport)s::text AND l.nexthop = overdue.nexthop
-         AND l.expires_at > now()) < %(limit)s::int8
-ORDER BY at LIMIT 1
-"""
-)
-
 # Lease and claim in one: the lease row is made only when there is something to hold.
-_TAKE = """
+_DUE = """
 due AS (
     -- Compared with one value, so that the index gives the order and the limit ends the scan.
     SELECT r.id FROM mta_recipient r
     WHERE r.transport = %(transport)s::text AND r.nexthop = (SELECT nexthop FROM chosen)
-      AND r.state = 'queued' AND r.next_attempt <= now()
+      AND r.state = 'queued' AND r.next_attempt <= now() {besides}
     ORDER BY r.next_attempt LIMIT %(batch)s::int8 FOR UPDATE OF r SKIP LOCKED
-), lease AS (
+)"""
+
+_NEW_LEASE = """, lease AS (
     INSERT INTO mta_lease (transport, nexthop, owner, acquired_at, expires_at)
     SELECT %(transport)s::text, chosen.nexthop, %(owner)s::text, now(),
            now() + make_interval(secs => %(seconds)s::float8)
     FROM chosen WHERE EXISTS (SELECT 1 FROM due)
     RETURNING id, nexthop, acquired_at
-)
+)"""
+
+_HELD_LEASE = """, lease AS (
+    SELECT id, nexthop, acquired_at FROM mta_lease
+    WHERE id = %(lease)s::int8 AND expires_at > now() FOR UPDATE
+)"""
+
+_TAKE = """
 UPDATE mta_recipient r
 SET state = 'delivering', lease_id = lease.id, attempts = r.attempts + 1
 FROM due, lease, mta_message m
@@ -122,16 +119,28 @@ RETURNING lease.id, lease.nexthop, lease.acquired_at,
 # Nobody waits for the disk here (local to the statement's own transaction): a claim that a
 # database crash forgets does no harm where delivery is idempotent.
 _TAKE_OLDEST = (
-    _DUE_HOPS
+    DUE_HOPS
     + """, relaxed AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), chosen AS MATERIALIZED (
     SELECT overdue.nexthop FROM overdue, relaxed WHERE at <= now() ORDER BY at LIMIT 1
 ),"""
+    + _DUE.format(besides="")
+    + _NEW_LEASE
     + _TAKE
 )
 
-_TAKE_FROM = "WITH chosen AS MATERIALIZED (SELECT %(nexthop)s::text AS nexthop)," + _TAKE
+_DUE_FROM = "WITH chosen AS MATERIALIZED (SELECT %(nexthop)s::text AS nexthop)," + _DUE.format(
+    besides="AND r.address <> ALL(%(full)s::text[])"
+)
+_TAKE_FROM = _DUE_FROM + _NEW_LEASE + _TAKE
+_TAKE_MORE = _DUE_FROM + _HELD_LEASE + _TAKE
+_TAKE_OVERDUE = (
+    "WITH chosen AS MATERIALIZED (SELECT %(nexthop)s::text AS nexthop),"
+    + _DUE.format(besides="AND least(r.expires_at, r.warn_at) <= now()")
+    + _HELD_LEASE
+    + _TAKE
+)
 
 
 _STARTED = """
@@ -161,22 +170,37 @@ def claim(transport: str, *, batch: int, lease: timedelta, owner: str) -> Batch 
         "owner": owner,
         "seconds": lease.total_seconds(),
     }
-    return _batch(transport, prepared.execute(_TAKE_OLDEST, values))
+    return batch_of(transport, prepared.execute(_TAKE_OLDEST, values))
 
 
-def claim_limited(
-    transport: str, *, limit: int, batch: int, lease: timedelta, owner: str
-) -> Batch | None:
-    """`claim` with at most `limit` live leases on any one next hop, over all hosts."""
-    busy: list[str] = []
-    while True:
-        nexthop = _next_hop(transport, limit, busy)
-        if nexthop is None:
-            return None
-        claimed = _claim_from(transport, nexthop, limit, batch, lease, owner)
-        if claimed is not None:
-            return claimed
-        busy.append(nexthop)
+def take_from(values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows of due recipients of one next hop, for `batch_of`: under a lease of their own, or
+    under `lease` when it names one that is alive. Those for the addresses in `full` are left."""
+    statement = _TAKE_FROM if values["lease"] is None else _TAKE_MORE
+    return prepared.execute(statement, values)
+
+
+def take_overdue(batch: Batch, count: int) -> tuple[LeasedRecipient, ...]:
+    """Recipients of the same next hop whose warning or expiry is due, under the same lease: when
+    it cannot be reached, that is the result for them too."""
+    values = {
+        "transport": batch.transport,
+        "nexthop": batch.nexthop,
+        "batch": count,
+        "lease": batch.lease_id,
+    }
+    taken = batch_of(batch.transport, prepared.execute(_TAKE_OVERDUE, values))
+    return taken.recipients if taken else ()
+
+
+def batch_of(transport: str, rows: list[tuple[Any, ...]]) -> Batch | None:
+    """What a claim returned as a batch; None when it took nothing."""
+    if not rows:
+        return None
+    lease_id, nexthop, acquired_at, policy_version = rows[0][:4]
+    recipients = [LeasedRecipient(*row[4:]) for row in rows]
+    recipients.sort(key=lambda recipient: (recipient.message_id, recipient.id))
+    return Batch(lease_id, transport, nexthop, acquired_at, tuple(recipients), policy_version)
 
 
 def renew(lease_id: int, lease: timedelta) -> bool:
@@ -240,50 +264,6 @@ def reap() -> list[int]:
         orphans = cursor.fetchall()
         _settle_orphans(cursor, orphans)
     return [row[0] for row in orphans]
-
-
-def _next_hop(transport: str, limit: int, busy: list[str]) -> str | None:
-    values = {"transport": transport, "limit": limit, "busy": busy}
-    rows = prepared.execute(_NEXT_HOP, values)
-    return str(rows[0][0]) if rows else None
-
-
-def _claim_from(
-    transport: str, nexthop: str, limit: int, batch: int, lease: timedelta, owner: str
-) -> Batch | None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        if not _has_room(cursor, transport, nexthop, limit):
-            return None
-        values = {
-            "transport": transport,
-            "nexthop": nexthop,
-            "batch": batch,
-            "owner": owner,
-            "seconds": lease.total_seconds(),
-        }
-        return _batch(transport, prepared.execute(_TAKE_FROM, values))
-
-
-def _batch(transport: str, rows: list[tuple[Any, ...]]) -> Batch | None:
-    if not rows:
-        return None
-    lease_id, nexthop, acquired_at, policy_version = rows[0][:4]
-    recipients = [LeasedRecipient(*row[4:]) for row in rows]
-    recipients.sort(key=lambda recipient: (recipient.message_id, recipient.id))
-    return Batch(lease_id, transport, nexthop, acquired_at, tuple(recipients), policy_version)
-
-
-def _has_room(cursor: Any, transport: str, nexthop: str, limit: int) -> bool:
-    """Whether one more lease fits. The lock makes counting and inserting one step."""
-    cursor.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"{transport} {nexthop}"]
-    )
-    cursor.execute(
-        "SELECT count(*) FROM mta_lease"
-        " WHERE transport = %s AND nexthop = %s AND expires_at > now()",
-        [transport, nexthop],
-    )
-    return bool(cursor.fetchone()[0] < limit)
 
 
 def _settle_orphans(cursor: Any, orphans: list[tuple[int, int, int, str, str]]) -> None:

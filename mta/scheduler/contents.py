@@ -16,21 +16,37 @@ class ContentMissing(LookupError):
 
 class Contents:
     """Gives the content of a message by id; holds those that came with the claim (`known`), at
-    most PRELOAD octets of further small messages, and the last LARGE_KEPT of the others."""
+    most `preload` octets of further small messages, and the last `large` of the others."""
 
     def __init__(
-        self, messages: Iterable[QueuedMessage], known: Mapping[int, bytes] | None = None
+        self,
+        messages: Iterable[QueuedMessage],
+        known: Mapping[int, bytes] | None = None,
+        *,
+        preload: int = PRELOAD,
+        large: int = LARGE_KEPT,
     ) -> None:
-        self._small = dict(known or {})
+        self._preload = preload
+        self._most_large = large
+        self._small: dict[int, bytes] = {}
+        self._large: OrderedDict[int, bytes] = OrderedDict()
+        self.hold(messages, known or {})
+
+    def hold(self, messages: Iterable[QueuedMessage], known: Mapping[int, bytes]) -> None:
+        """Hold these messages, and no longer those before."""
+        self._small = dict(known)
         wanted: list[int] = []
         total = 0
         for message in messages:
-            if message.id not in self._small and total + message.size <= PRELOAD:
+            if message.id not in self._small and total + message.size <= self._preload:
                 wanted.append(message.id)
                 total += message.size
         if wanted:
             self._small |= lease.contents(wanted)
-        self._large: OrderedDict[int, bytes] = OrderedDict()
+
+    def has(self, message_id: int) -> bool:
+        """Whether it can be given without a question to the database."""
+        return message_id in self._small or message_id in self._large
 
     def __call__(self, message_id: int) -> bytes:
         """The stored octets, CRLF line ends. Raises ContentMissing."""
@@ -46,6 +62,6 @@ class Contents:
         if message_id not in found:
             raise ContentMissing(f"message {message_id} has no content")
         self._large[message_id] = found[message_id]
-        while len(self._large) > LARGE_KEPT:
+        while len(self._large) > self._most_large:
             self._large.popitem(last=False)
         return found[message_id]

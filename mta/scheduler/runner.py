@@ -7,10 +7,11 @@ number of runners may work at once, and one that is killed loses nothing but tim
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
@@ -20,12 +21,14 @@ from mta.policy import routing
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import TlsResult
-from mta.queue import backscatter, lease, outcomes, tls_tallies
+from mta.queue import backscatter, destinations, lease, outcomes, tls_tallies
 from mta.queue.lease import Batch, LeasedRecipient
+from mta.queue.limited_claim import Terms, claim_limited, claim_more, has_limits
 from mta.queue.outcomes import Settlement
 from mta.scheduler import settle
 from mta.scheduler.backoff import Backoff
 from mta.scheduler.contents import Contents
+from mta.scheduler.health import Impression
 from mta.scheduler.keeper import LeaseKeeper
 from mta.transports.base import (
     DeliveryContext,
@@ -39,6 +42,9 @@ from mta.transports.base import (
 
 log = logging.getLogger(__name__)
 
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
+
 # Outcomes are written when so many are known or so much time has passed, not one by one.
 FLUSH_COUNT = 200
 FLUSH_SECONDS = 1.0
@@ -50,6 +56,11 @@ FLUSH_TRIES = 30
 LINGER_SECONDS = 0.25
 GATHER_SECONDS = 0.02
 GATHER_BELOW = 50
+
+# An open session goes on with what waits for its destination for so long.
+SESSION_SECONDS = 60.0
+# With hundreds of sessions at once, each holds little.
+_FRUGAL = {"preload": 512 * 1024, "large": 1}
 
 _NOBODY = Reply(550, "5.1.1", "no such user here")
 
@@ -76,7 +87,9 @@ class Workshop:
     """What a runner works with; `mta.runtime` puts it together.
 
     `context(contents, committing)` makes a transport's context. `nudge(transport)` calls for
-    another runner. `reports_due()` is called when a DSN became due. `stopping()` is true when
+    another runner, `another(transport)` for one more in this process, which may have `slots` of
+    them (0: not bounded here). `database()` lends a connection to this thread where it has none
+    of its own. `reports_due()` is called when a DSN became due. `stopping()` is true when
     this worker is asked to end. `owner` names this process on its leases.
     """
 
@@ -87,6 +100,9 @@ class Workshop:
     reports_due: Callable[[], None]
     stopping: Callable[[], bool]
     owner: str
+    another: Callable[[str], None] = lambda name: None
+    slots: int = 0
+    database: Callable[[], AbstractContextManager[None]] = nullcontext
     keeper: LeaseKeeper = field(default_factory=LeaseKeeper)
 
 
@@ -101,9 +117,10 @@ def run(transport: Transport, shop: Workshop) -> int:
     linger_until = 0.0
     while not shop.stopping():
         if time.monotonic() > end:
-            shop.nudge(transport.name)
+            (shop.another if transport.limit else shop.nudge)(transport.name)
             break
-        batch = _claim(transport, shop)
+        with _database(transport, shop):
+            batch = _claim(transport, shop)
         if batch is None:
             if time.monotonic() > linger_until:
                 break
@@ -111,7 +128,7 @@ def run(transport: Transport, shop: Workshop) -> int:
             continue
         if transport.limit:
             # Other destinations may be due: each runner that found work calls for one more.
-            shop.nudge(transport.name)
+            shop.another(transport.name)
         else:
             linger_until = time.monotonic() + LINGER_SECONDS
         _Delivery(batch, transport, shop).run()
@@ -122,7 +139,8 @@ def run(transport: Transport, shop: Workshop) -> int:
 
 
 def _claim(transport: Transport, shop: Workshop) -> Batch | None:
-    if not transport.limit:
+    is_limited = has_limits(transport.name, shop.directory.policy.version)
+    if not transport.limit and not is_limited:
         length = shop.directory.settings.lease
         batch = lease.claim(transport.name, batch=transport.batch, lease=length, owner=shop.owner)
         # The version comes with the claim; only another one is worth a question of its own.
@@ -130,13 +148,26 @@ def _claim(transport: Transport, shop: Workshop) -> Batch | None:
             shop.directory.refresh()
         return batch
     shop.directory.refresh()
+    return claim_limited(transport.name, _terms(transport, shop))
+
+
+def _database(transport: Transport, shop: Workshop) -> AbstractContextManager[None]:
+    """Only who talks to other hosts has so many threads that they share connections."""
+    return shop.database() if transport.limit else nullcontext()
+
+
+def _terms(transport: Transport, shop: Workshop) -> Terms:
+    """`maxhost` and what was learnt count for destinations; a transport that delivers here has
+    none, and only its rows limit it."""
     settings = shop.directory.settings
-    return lease.claim_limited(
-        transport.name,
-        limit=settings.maxhost,
-        batch=settings.batchsize,
+    is_remote = bool(transport.limit)
+    return Terms(
+        limit=settings.maxhost if is_remote else 0,
+        batch=settings.batchsize if is_remote else transport.batch,
         lease=settings.lease,
         owner=shop.owner,
+        slots=shop.slots,
+        adaptive=is_remote,
     )
 
 
@@ -154,26 +185,32 @@ class _Delivery:
         self._tls: list[TlsResult] = []
         self._flushed_at = time.monotonic()
         self._reports = False
+        self._impression = Impression()
+        self._contents: Contents | None = None
+        self._end_of_session = time.monotonic() + SESSION_SECONDS
 
     def run(self) -> None:
         shop = self._shop
         length: timedelta = shop.directory.settings.lease
         with shop.keeper.holding(self._batch.lease_id, length):
             try:
-                self._check_routes()
+                with _database(self._transport, shop):
+                    self._check_routes(self._batch.recipients)
                 self._deliver()
-                self._settle_the_rest()
+                with _database(self._transport, shop):
+                    self._settle_the_rest()
+                    self._teach()
             finally:
                 # Whatever went wrong: what is known is written, the rest is left to the lease.
                 self._flush(last=not self._open)
         if self._reports:
             shop.reports_due()
 
-    def _check_routes(self) -> None:
+    def _check_routes(self, recipients: Iterable[LeasedRecipient]) -> None:
         """Addresses are routed anew at every attempt, so that a change helps queued mail."""
         here = (self._batch.transport, self._batch.nexthop)
         moved: list[tuple[int, str, str]] = []
-        for recipient in list(self._open.values()):
+        for recipient in recipients:
             if recipient.pinned:
                 continue
             route = self._route(recipient)
@@ -197,13 +234,19 @@ class _Delivery:
         if not messages:
             return
         request = DeliveryRequest(self._transport.name, self._batch.nexthop, messages)
-        known = {
-            each.message_id: each.content
-            for each in self._open.values()
-            if each.content is not None
-        }
-        context = self._shop.context(Contents(messages, known), self._committing)
-        context = replace(context, tls_seen=self._tls.append)
+        with _database(self._transport, self._shop):
+            self._contents = Contents(
+                messages, _known(self._open.values()), **(_FRUGAL if self._transport.limit else {})
+            )
+        context = self._shop.context(self._contents, self._committing)
+        context = replace(
+            context,
+            content=self._content,
+            more=self._more,
+            tls_seen=self._tls.append,
+            credentials=self._with_database(context.credentials),
+            sts=self._with_database(context.sts),
+        )
         try:
             for outcome in self._transport.deliver(request, context):
                 self._settle(outcome)
@@ -219,12 +262,72 @@ class _Delivery:
             for recipient_id in list(self._open):
                 self._settle(settle.deferred(recipient_id, "internal error, will be tried again"))
 
+    def _with_database(self, question: Callable[[_Asked], _Answer]) -> Callable[[_Asked], _Answer]:
+        """The same question, with a database connection for as long as it takes."""
+
+        def ask(about: _Asked) -> _Answer:
+            with _database(self._transport, self._shop):
+                return question(about)
+
+        return ask
+
+    def _content(self, message_id: int) -> bytes:
+        assert self._contents is not None
+        if self._contents.has(message_id):
+            return self._contents(message_id)
+        with _database(self._transport, self._shop):
+            return self._contents(message_id)
+
+    def _more(self) -> Sequence[QueuedMessage]:
+        """The next messages for an open session, so that it need not be opened anew; not for
+        ever, since others may wait for the slot."""
+        shop = self._shop
+        if not self._transport.limit or time.monotonic() > self._end_of_session or self._open:
+            return ()
+        self._flush()
+        with _database(self._transport, shop):
+            self._teach()
+            taken = claim_more(self._batch, _terms(self._transport, shop))
+            self._adopt(taken)
+            self._check_routes(taken)
+            messages = tuple(_messages(self._open.values()))
+            if messages and self._contents is not None:
+                self._contents.hold(messages, _known(self._open.values()))
+        return messages
+
+    def _adopt(self, taken: Iterable[LeasedRecipient]) -> None:
+        self._recipients = {recipient.id: recipient for recipient in taken}
+        self._open |= self._recipients
+
+    def _teach(self) -> None:
+        """What this batch showed of its destination; of one that is down, also what that means
+        for those whose warning or expiry is due."""
+        verdict, self._impression = self._impression.verdict(), Impression()
+        if verdict is None or not self._transport.limit:
+            return
+        longest = self._shop.directory.settings.retryalpha
+        batch = self._batch
+        destinations.learn(
+            batch.transport,
+            batch.nexthop,
+            verdict.health,
+            reply=verdict.reply,
+            pause=verdict.pause,
+            longest=longest,
+        )
+        while verdict.pause and (overdue := lease.take_overdue(batch, FLUSH_COUNT)):
+            self._flush()
+            self._adopt(overdue)
+            for recipient in overdue:
+                self._settle(settle.unreachable(recipient.id, verdict.reply))
+
     def _committing(self, recipient_ids: Iterable[int]) -> None:
         """Before a final dot. What was sent before is written first, so that a crash leaves one
         message of this session uncertain and not many."""
-        self._flush()
         ids = [recipient_id for recipient_id in recipient_ids if recipient_id in self._open]
-        lease.started(self._batch, ids)
+        with _database(self._transport, self._shop):
+            self._flush()
+            lease.started(self._batch, ids)
         self._noted.update(ids)
 
     def _settle(self, outcome: Outcome) -> None:
@@ -243,6 +346,7 @@ class _Delivery:
         settlement = judge.settle(recipient, outcome)
         self._reports = self._reports or bool(settlement.report)
         self._waiting.append(settlement)
+        self._impression.add(outcome)
         _log_outcome(recipient, outcome, self._batch)
 
     def _backoff(self, address: str) -> Backoff:
@@ -267,6 +371,10 @@ class _Delivery:
             self._flush()
 
     def _flush(self, *, last: bool = False) -> None:
+        with _database(self._transport, self._shop):
+            self._write(last=last)
+
+    def _write(self, *, last: bool) -> None:
         """Write what is known. What a peer has taken must not be sent again because the
         database was away for a moment, so this is tried for as long as the lease may last."""
         for _ in range(FLUSH_TRIES):
@@ -293,6 +401,11 @@ class _Delivery:
         except (DatabaseError, InterfaceError) as error:
             log.warning("lease %s: nothing learnt: %s", self._batch.lease_id, error)
             connection.close()
+
+
+def _known(recipients: Iterable[LeasedRecipient]) -> dict[int, bytes]:
+    """The contents that came with the claim."""
+    return {each.message_id: each.content for each in recipients if each.content is not None}
 
 
 def _messages(recipients: Iterable[LeasedRecipient]) -> Iterator[QueuedMessage]:

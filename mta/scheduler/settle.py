@@ -110,6 +110,12 @@ def deferred(recipient_id: int, text: str, code: str = status.LOCAL_ERROR) -> Ou
     return Outcome(recipient_id, Result.DEFERRED, Reply(451, code, text))
 
 
+def unreachable(recipient_id: int, reply: str) -> Outcome:
+    """For a recipient that waits for a destination which somebody else just found away."""
+    text = f"the destination cannot be reached: {reply}"
+    return Outcome(recipient_id, Result.DEFERRED, Reply(451, "4.4.1", text), unreachable=True)
+
+
 def bounced(recipient_id: int, reply: Reply) -> Outcome:
     return Outcome(recipient_id, Result.BOUNCED, reply)
 

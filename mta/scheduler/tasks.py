@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def deliver(transport: str) -> None:
     """Deliver what is due for a transport."""
     with _patience():
-        runtime.deliver(transport)
+        runtime.start_delivery(transport)
 
 
 @shared_task(name="mta.report", ignore_result=True)

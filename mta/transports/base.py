@@ -5,7 +5,7 @@ becomes known. What it does not report is deferred 4.3.0 by the scheduler; an ex
 what is left. Silence is never success.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -78,6 +78,8 @@ class Outcome:
 
     `reply` is the peer's reply or one made here, with an enhanced status. `remote` names the
     peer for the timeline and the DSN ("mx.example.org [192.0.2.1]"), "" for a local delivery.
+    `unreachable` says that no session with the next hop came about: nothing was tried for this
+    recipient, and the same holds for others of that next hop.
     `final` is false when the message was handed to a peer that will not send DSNs, so that we
     report it as "relayed" (RFC 3461 5.2.2). `command` is what the peer answered, for the DSN.
     """
@@ -89,6 +91,7 @@ class Outcome:
     tls: str = ""
     command: str = ""
     final: bool = True
+    unreachable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ class DeliveryContext:
     `committing(recipient_ids)` must be called right before the step after which the peer may
     have the message (the final dot), so that a crash beyond it shows as *uncertain*.
     `stopping()` turns true when the worker is asked to end: finish the transaction at hand.
+    `more()` gives further messages for the next hop at hand, which then belong to this request
+    too: a session that is open may go on with them. It gives none when there are none.
     `quota(address)` and `sizelimit(address)` are those of a mailbox here, octets, 0 for none.
     `dane` says that the name servers' word on DNSSEC counts, and so TLSA records do. `sts(domain)`
     finds the MTA-STS policy of a domain. `tls_seen` is told what became of TLS with a host.
@@ -110,6 +115,7 @@ class DeliveryContext:
     content: Callable[[int], bytes]
     committing: Callable[[Iterable[int]], None] = lambda recipient_ids: None
     stopping: Callable[[], bool] = lambda: False
+    more: Callable[[], Sequence[QueuedMessage]] = lambda: ()
     dns: str = ""
     timeouts: dict[str, float] = field(default_factory=dict)
     quota: Callable[[str], int] = lambda address: 0

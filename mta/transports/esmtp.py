@@ -66,7 +66,8 @@ class Esmtp:
             resolver = None if _is_loopback(nexthop) else DnsResolver(context.dns)
             targets = targets_of(self._hosts(nexthop, context, resolver), nexthop.ip_version)
         except MxError as error:
-            yield from _same_for_all(messages, Reply(error.code, error.status, str(error)))
+            reply = Reply(error.code, error.status, str(error))
+            yield from _same_for_all(messages, reply, unreachable=True)
             return
         security = Security(
             nexthop.host,
@@ -76,10 +77,12 @@ class Esmtp:
             relay=nexthop.relay,
             route=_demand_of(nexthop),
         )
-        for requiretls in (False, True):
-            waiting = deque(each for each in messages if each.requiretls is requiretls)
-            connector = Connector(targets, nexthop, context, security, requiretls=requiretls)
-            yield from _deliver_all(waiting, connector, context)
+        protected = deque(each for each in messages if each.requiretls)
+        waiting = deque(each for each in messages if not each.requiretls)
+        connector = Connector(targets, nexthop, context, security)
+        yield from _deliver_all(waiting, connector, context, protected)
+        connector = Connector(targets, nexthop, context, security, requiretls=True)
+        yield from _deliver_all(protected, connector, context)
 
     def _hosts(
         self, nexthop: Nexthop, context: DeliveryContext, resolver: DnsResolver | None
@@ -108,21 +111,30 @@ def _is_loopback(nexthop: Nexthop) -> bool:
 
 
 def _deliver_all(
-    waiting: deque[QueuedMessage], connector: Connector, context: DeliveryContext
+    waiting: deque[QueuedMessage],
+    connector: Connector,
+    context: DeliveryContext,
+    protected: deque[QueuedMessage] | None = None,
 ) -> Iterator[Outcome]:
-    """Over as many connections as the peer wants it to take."""
+    """Over as many connections as the peer wants it to take. With `protected` an open session
+    goes on with more messages; those that demand REQUIRETLS are put there for a session of
+    their own."""
     fruitless = 0
+    # What holds for a peer that must prove its name says nothing about plain mail.
+    plain = protected is not None
     while waiting and fruitless < _MAX_FRUITLESS and not context.stopping():
         try:
             session = Session(connector.connect(), context)
         except Refused as error:
-            yield from _same_for_all(waiting, error.reply, error.remote, error.command)
+            yield from _same_for_all(
+                waiting, error.reply, error.remote, error.command, unreachable=plain
+            )
             return
         except Unreachable as error:
             reply = Reply(error.cause.code, error.cause.status, str(error))
-            yield from _same_for_all(waiting, reply, error.remote)
+            yield from _same_for_all(waiting, reply, error.remote, unreachable=plain)
             return
-        yield from _use(session, waiting, context)
+        yield from _use(session, waiting, context, protected)
         fruitless = 0 if session.fruitful else fruitless + 1
     if not context.stopping():
         lost = Reply(451, status.BAD_CONNECTION, "the peer keeps breaking the connection")
@@ -130,7 +142,10 @@ def _deliver_all(
 
 
 def _use(
-    session: Session, waiting: deque[QueuedMessage], context: DeliveryContext
+    session: Session,
+    waiting: deque[QueuedMessage],
+    context: DeliveryContext,
+    protected: deque[QueuedMessage] | None,
 ) -> Iterator[Outcome]:
     """Send what waits over one session until it is over; what it did not try waits again."""
     try:
@@ -138,6 +153,9 @@ def _use(
             yield from session.deliver(waiting.popleft())
             if session.unsent is not None:
                 waiting.appendleft(session.unsent)
+            if not waiting and session.open and protected is not None:
+                for message in context.more():
+                    (protected if message.requiretls else waiting).append(message)
     except BaseException:
         session.close()
         raise
@@ -145,9 +163,21 @@ def _use(
 
 
 def _same_for_all(
-    messages: Iterable[QueuedMessage], reply: Reply, remote: str = "", command: str = ""
+    messages: Iterable[QueuedMessage],
+    reply: Reply,
+    remote: str = "",
+    command: str = "",
+    *,
+    unreachable: bool = False,
 ) -> Iterator[Outcome]:
     result = Result.BOUNCED if reply.is_permanent else Result.DEFERRED
     for message in messages:
         for recipient in message.recipients:
-            yield Outcome(recipient.id, result, with_status(reply), remote=remote, command=command)
+            yield Outcome(
+                recipient.id,
+                result,
+                with_status(reply),
+                remote=remote,
+                command=command,
+                unreachable=unreachable and result is Result.DEFERRED,
+            )

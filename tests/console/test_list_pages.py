@@ -10,6 +10,7 @@ from mta.models import (
     AddressTrouble,
     BadMailHost,
     BadSender,
+    DeliveryLimit,
     DnsList,
     Domain,
     DsnRefuser,
@@ -32,6 +33,18 @@ ROWS = {
         {"zone": "zen example"},
         DnsList,
         "zen.example.org",
+    ),
+    "deliverylimit": (
+        {
+            "scope": "destination",
+            "transport": "esmtp",
+            "nexthop": "mx:x.example",
+            "simultaneous": "3",
+            "per_minute": "",
+        },
+        {"scope": "mailbox", "transport": "local", "nexthop": "*", "per_minute": "5"},
+        DeliveryLimit,
+        "A destination: esmtp mx:x.example",
     ),
     "badsender": ({"pattern": "@.Junk.example"}, {"pattern": "junk"}, BadSender, "@.junk.example"),
     "freemaildomain": (

@@ -8,6 +8,7 @@ from django.utils import timezone
 from mta.models import Attempt, Event, Lease, Recipient, State
 from mta.queue import lease, outcomes
 from mta.queue.lease import Batch
+from mta.queue.limited_claim import Terms, claim_limited
 from tests.queue.rows import add_recipient, make_message
 from tests.support.threads import Beside, beside
 
@@ -16,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 
 def claim(transport: str = "esmtp", limit: int = 0, batch: int = 100) -> Batch | None:
     if limit:
-        return lease.claim_limited(transport, limit=limit, batch=batch, lease=MINUTE, owner="test")
+        return claim_limited(transport, Terms(limit, batch, MINUTE, "test"))
     return lease.claim(transport, batch=batch, lease=MINUTE, owner="test")
 
 
@@ -85,9 +86,9 @@ def test_a_claim_does_not_wait_for_one_that_is_on_its_way():
 @pytest.mark.django_db
 def test_a_next_hop_has_so_many_deliveries_at_once_and_no_more():
     make_message(*(f"{number}@x.example" for number in range(4)), "other@y.example")
-    first, second = claim(limit=2, batch=1), claim(limit=2, batch=1)
+    first, other, second = (claim(limit=2, batch=1) for _ in range(3))
     assert {first.nexthop, second.nexthop} == {"mx:x.example"}
-    assert addresses(claim(limit=2, batch=1)) == ["other@y.example"]
+    assert addresses(other) == ["other@y.example"]
     assert claim(limit=2, batch=1) is None
 
     outcomes.record(first, [], last=True)

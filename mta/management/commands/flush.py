@@ -8,7 +8,7 @@ from mta import runtime
 from mta.management.policy_change import command_actor
 from mta.management.queue_verb import QueueVerb, recipients, select
 from mta.models import State
-from mta.queue import control
+from mta.queue import control, destinations
 
 
 class Command(QueueVerb):
@@ -25,5 +25,6 @@ class Command(QueueVerb):
         if self.told_only(selection, options):
             return
         due = control.retry(selection, command_actor())
+        destinations.probe_all()
         runtime.nudge()
         self.stdout.write(f"{recipients(due)} due now")
