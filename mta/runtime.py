@@ -213,7 +213,7 @@ def crew() -> Crew:
 
 
 @lru_cache(maxsize=1)
-def _loans() -> Loans:
+def loans() -> Loans:
     return Loans(OUTBOUND_CONNECTIONS)
 
 
@@ -279,7 +279,7 @@ def workshop() -> runner.Workshop:
         stopping=lambda: _stopping,
         another=lambda name: crew()(name),
         slots=settings.ENVIRONMENT.outbound_sessions,
-        database=lambda: _loans().lent(),
+        database=lambda: loans().lent(),
         owner=f"{socket.gethostname()}/{os.getpid()}",
     )
 

@@ -11,17 +11,20 @@ from mta.models import Recipient, Route, State
 from mta.queue import tls_tallies
 from tests.queue.rows import make_message
 from tests.support.sink import Sink, Tls
+from tests.support.smtp_session import disconnect_others
 
-pytestmark = pytest.mark.django_db
+# Deliveries to other hosts have database connections of their own.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def fresh_directory() -> Iterator[None]:
-    for made in (runtime.directory, runtime.workshop):
+    for made in (runtime.directory, runtime.workshop, runtime.loans):
         made.cache_clear()
     yield
-    for made in (runtime.directory, runtime.workshop):
+    for made in (runtime.directory, runtime.workshop, runtime.loans):
         made.cache_clear()
+    disconnect_others()
 
 
 def deliver(sink: Sink, security: str = "") -> tls_tallies.Destination:

@@ -162,11 +162,17 @@ def test_the_file_form_says_what_it_cannot_say(run, signed_in):
 
 
 @pytest.mark.parametrize(
-    ("text", "stored"), [("Backup.Test", "backup.test:25"), ("[::1]:26", "[::1]:26"), ("", "")]
+    ("text", "nexthop"),
+    [
+        ("Backup.Test", "relay:backup.test:25"),
+        ("[::1]:26", "relay:[::1]:26"),
+        ("", ""),
+    ],
 )
-def test_the_backup_relay(run, text, stored):
+def test_the_backup_relay(run, text, nexthop):
     run("setting", "set", "backuprelay", text)
-    assert runtime.directory().settings.backuprelay == stored
+    runtime.directory().refresh()
+    assert runtime.directory().backuprelay == nexthop
 
 
 def test_a_backup_relay_that_is_none(run):

@@ -276,30 +276,6 @@ def test_a_new_route_moves_queued_mail():
 
 
 @pytest.mark.django_db
-def test_the_backup_relay_gets_what_the_mx_does_not_take_in_time():
-    Settings.objects.update_or_create(
-        id=1, defaults={"backuprelay": "backup.example:25", "warntime": timedelta(hours=1)}
-    )
-    Route.objects.create(domain="own.example", relay="relay.example")
-    make_message("young@x.example")
-    long_ago = timezone.now() - timedelta(hours=2)
-    make_message("old@x.example", created_at=long_ago)
-    make_message("old@own.example", created_at=long_ago)
-    shop = Shop(Scripted())
-    shop.run()
-    shop.run()
-    assert sorted(
-        (request.nexthop, recipient.address)
-        for request in shop.transport.requests
-        for recipient in recipients(request)
-    ) == [
-        ("mx:x.example", "young@x.example"),
-        ("relay:backup.example:25", "old@x.example"),
-        ("relay:relay.example:25", "old@own.example"),
-    ]
-
-
-@pytest.mark.django_db
 def test_mail_of_one_sender_takes_a_way_of_its_own():
     Route.objects.create(domain="*", sender="ann@acme.example", relay="acme.example")
     make_message("a@x.example", reverse_path="ann@acme.example")
