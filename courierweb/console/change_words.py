@@ -4,10 +4,12 @@ from typing import Any
 
 from django.apps import apps
 
-from mta.models import Domain, Mailbox, PolicyChange
+from mta.models import DeliveryLimit, Domain, Mailbox, PolicyChange
 
 # The column that a row is known by, in order of preference.
 _NAMES = ("name", "prefix", "zone", "pattern", "rule", "network", "address", "domain")
+# A limit has no name of its own.
+_LIMIT = ("scope", "transport", "nexthop")
 
 
 def table_name(change: PolicyChange) -> str:
@@ -26,6 +28,8 @@ def change_subject(change: PolicyChange) -> str:
         return f"{row['local_part']}@{domain or '(deleted domain)'}"
     if "mailbox_id" in row:
         return f"{_mailbox(row['mailbox_id'])} as {row.get('pattern', '')}"
+    if change.table == DeliveryLimit._meta.db_table:
+        return str(DeliveryLimit(**{name: row.get(name, "") for name in _LIMIT}))
     return next((str(row[name]) for name in _NAMES if row.get(name)), "")
 
 

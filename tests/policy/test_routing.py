@@ -121,20 +121,6 @@ def test_the_word_names_the_route_to_sign_in_with_and_no_secret():
     assert routing.nexthop("a@y.example", routes) == "relay:smart.example:587/REQUIRED/AUTH=7"
 
 
-@pytest.mark.parametrize(
-    ("hop", "relay", "taken"),
-    [
-        ("mx:x.example", "backup.example:25", "relay:backup.example:25"),
-        ("mx:x.example", "", "mx:x.example"),
-        ("relay:own.example:25", "backup.example:25", "relay:own.example:25"),
-        ("", "backup.example:25", ""),
-        ("discard:", "backup.example:25", "discard:"),
-    ],
-)
-def test_the_backup_relay_is_for_mail_by_mx(hop, relay, taken):
-    assert routing.backup(hop, relay) == taken
-
-
 def test_only_a_route_of_its_own_takes_a_hosted_domain_away():
     moved = policy(RouteFact("here.example", "new.example", 25))
     assert routing.nexthop("a@here.example", moved) == "relay:new.example:25"

@@ -464,6 +464,20 @@ def test_the_backup_relay_gets_what_waits_too_long():
 
 
 @pytest.mark.django_db
+def test_the_backup_relay_leaves_mail_with_a_route_alone():
+    settings = Settings.load()
+    settings.backuprelay = "backup.example:26"
+    settings.save()
+    Route.objects.create(domain="x.example", relay="relay.example")
+    message = make_message("a@x.example")
+    message.recipient_set.update(warn_at=timezone.now() - timedelta(minutes=1))
+    Shop(Scripted(defer_all)).run()
+    Shop(Scripted(defer_all)).run()
+    row = message.recipient_set.get()
+    assert (row.pinned, row.report, row.nexthop) == (False, "delayed", "relay:relay.example:25")
+
+
+@pytest.mark.django_db
 def test_a_domain_is_retried_in_its_own_time():
     RetryOverride.objects.create(name="x.example", retryalpha=timedelta(hours=7))
     make_message("a@x.example", "b@y.example")
