@@ -19,6 +19,7 @@ from mta.protocol.envelope import Recipient
 
 _WORDS = {
     Standing.MAILBOX: "a mailbox here",
+    Standing.ACCOUNT: "a user of this system",
     Standing.DISABLED: "a mailbox here that is disabled: refused",
     Standing.ALIAS: "an alias",
     Standing.BACKUP: "in a domain that we are a backup MX for: passed on",
@@ -155,5 +156,5 @@ def _standing(address: str, book: Directory) -> Standing:
         return Standing.BACKUP
     enabled = book.mailbox(address.lower())
     if enabled is None:
-        return Standing.UNKNOWN
+        return Standing.ACCOUNT if book.account(address) else Standing.UNKNOWN
     return Standing.MAILBOX if enabled else Standing.DISABLED

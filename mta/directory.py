@@ -28,15 +28,24 @@ from mta.models import (
     Settings,
 )
 from mta.policy import recipients, routing
-from mta.policy.facts import DomainKind, Policy, Resolution, RouteFact, Times, UserFacts
+from mta.policy.facts import (
+    AccountFact,
+    DomainKind,
+    Policy,
+    Resolution,
+    RouteFact,
+    Times,
+    UserFacts,
+)
 from mta.protocol import address as addresses
-from mta.protocol import scram, srs
+from mta.protocol import alias_program, scram, srs
 from mta.protocol.auth_client import Credentials
 from mta.protocol.esmtproutes import parse_relay
 from mta.protocol.sealed import Unreadable
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
 from mta.session_policy import session_policy
+from mta.system_accounts import CACHE_SECONDS, SystemAccounts
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +81,9 @@ class Directory:
         self._aliases: dict[str, tuple[str, ...] | None] = {}
         self._users: dict[str, UserFacts] = {}
         self._resolutions: dict[str, Resolution] = {}
+        self._passing: dict[str, tuple[float, Resolution]] = {}
+        self._delivered_by: dict[str, str] = {}
+        self._accounts: SystemAccounts | None = None
         self._passwords = _PasswordCache()
 
     @property
@@ -111,18 +123,33 @@ class Directory:
 
     def known_resolution(self, address: str) -> Resolution | None:
         """What `resolve` said of the address before, if it is still in force; no I/O."""
-        return self._resolutions.get(address)
+        known = self._resolutions.get(address)
+        if known is None:
+            until, known = self._passing.get(address, (0.0, None))
+            return known if until > time.monotonic() else None
+        return known
 
     def resolve(self, address: str) -> Resolution:
         """The address after alias expansion."""
-        known = self._resolutions.get(address)
+        known = self.known_resolution(address)
         if known is None:
-            policy, resolutions = self._policy, self._resolutions
+            policy, resolutions, passing = self._policy, self._resolutions, self._passing
+            delivered_by = self._delivered_by
             known = recipients.resolve(address, self)
-            # A return path expires, which changes no policy.
-            if policy is self._policy and not srs.is_srs(address):
+            for target, account in known.accounts.items():
+                _remember(delivered_by, target, account)
+            if policy is not self._policy or srs.is_srs(address):
+                # A return path expires, which changes no policy.
+                pass
+            elif known.passing and self._accounts:
+                _remember(passing, address, (time.monotonic() + CACHE_SECONDS, known))
+            else:
                 _remember(resolutions, address, known)
         return known
+
+    def known_account(self, address: str) -> str | None:
+        """What `account` would say of an address that was resolved before; no I/O."""
+        return self._delivered_by.get(address)
 
     @property
     def postmaster(self) -> str:
@@ -163,6 +190,19 @@ class Directory:
             return known
         row = Alias.objects.filter(name=name).values_list("targets", flat=True).first()
         return _remember(aliases, name, None if row is None else tuple(row))
+
+    def alias_instructions(self, name: str) -> tuple[str, ...]:
+        """The members of an alias that are programs ("|command") or files ("/path")."""
+        return alias_program.instructions_among(self.alias(name) or ())
+
+    def system_account(self, local_part: str) -> AccountFact | None:
+        """The system's user whom a local part of the host's own domain belongs to."""
+        return self._accounts.find(local_part) if self._accounts else None
+
+    def account(self, address: str) -> str | None:
+        """Who delivers the address by instructions: the name of a system's user, or
+        "alias:NAME@DOMAIN" for an alias with programs or files; None for nobody."""
+        return recipients.account(address, self) if self.nexthop(address) == "" else None
 
     def is_mailbox(self, address: str) -> bool:
         """Whether mail for the address ends in a Maildir here."""
@@ -243,18 +283,23 @@ class Directory:
             auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,
             **session_policy(settings),
         )
+        self._accounts = _accounts(settings)
         self._settings = settings
         self._report_texts = dict(ReportText.objects.values_list("name", "text"))
         self._mailboxes = {}
         self._aliases = {}
         self._users = {}
         self._resolutions = {}
+        self._passing = {}
+        self._delivered_by = {}
 
 
 class AddressBook(Protocol):
     """What a transport asks when it claims an address."""
 
     def is_mailbox(self, address: str) -> bool: ...
+
+    def account(self, address: str) -> str | None: ...
 
     def nexthop(self, address: str) -> str: ...
 
@@ -268,6 +313,9 @@ class _SenderBook:
 
     def is_mailbox(self, address: str) -> bool:
         return self.nexthop(address) == "" and self._directory.mailbox(address.lower()) is not None
+
+    def account(self, address: str) -> str | None:
+        return recipients.account(address, self._directory) if not self.nexthop(address) else None
 
     def nexthop(self, address: str) -> str:
         return self._directory.nexthop(address, self._reverse_path)
@@ -332,6 +380,12 @@ def _routes() -> dict[str, dict[str, RouteFact]]:
             row.pk if row.user else 0,
         )
     return tables
+
+
+def _accounts(settings: Settings) -> SystemAccounts | None:
+    if not settings.systemaccounts:
+        return None
+    return SystemAccounts(settings.minuid, settings.dotextension)
 
 
 def _times(settings: Settings) -> Times:

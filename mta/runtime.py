@@ -97,7 +97,8 @@ def route_by_domain(address: str, reverse_path: str) -> tuple[str, str] | None:
 
 
 class _Domains:
-    """An address book that takes each address of a hosted domain for a mailbox.
+    """An address book that takes each address of a hosted domain for a mailbox, unless it has just
+    been found to be an account.
 
     Whether it is one was asked at RCPT, and is asked again by the runner before it delivers.
     """
@@ -106,7 +107,10 @@ class _Domains:
         self._reverse_path = reverse_path
 
     def is_mailbox(self, address: str) -> bool:
-        return self.nexthop(address) == ""
+        return self.nexthop(address) == "" and directory().known_account(address) is None
+
+    def account(self, address: str) -> str | None:
+        return directory().known_account(address) if self.nexthop(address) == "" else None
 
     def nexthop(self, address: str) -> str:
         return directory().nexthop(address, self._reverse_path)

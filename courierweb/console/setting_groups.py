@@ -85,6 +85,19 @@ SETTING_GROUPS: tuple[Group, ...] = (
             )
         },
     ),
+    (
+        "System accounts",
+        {
+            "description": "Users of the system get their mail as their own instruction files say, "
+            "and as themselves. What an alias runs or writes is run as aliasuser.",
+            "fields": (
+                ("systemaccounts", "minuid"),
+                ("dotextension", "dynamicdeliveries"),
+                "defaultdelivery",
+                ("aliasuser", "commandtimeout"),
+            ),
+        },
+    ),
     ("Reports", {"fields": (("dsnlimit", "dsn_postmaster"),)}),
     (
         "Self-care",

@@ -12,7 +12,7 @@ from mta.protocol import status
 from mta.protocol.reply import Reply
 
 _FOREIGN = {Standing.FOREIGN, Standing.BACKUP}
-_KNOWN = {Standing.MAILBOX, Standing.ALIAS}
+_KNOWN = {Standing.MAILBOX, Standing.ACCOUNT, Standing.ALIAS}
 
 
 async def vrfy(session: Session, argument: str) -> None:

@@ -23,7 +23,7 @@ class Alias(models.Model):
     """
 
     name = models.CharField(max_length=320, unique=True)
-    targets = ArrayField(models.CharField(max_length=320))
+    targets = ArrayField(models.CharField(max_length=1000))
     note = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,11 +1,13 @@
 """Settings that are edited live, under Courier's names where Courier has one (spec 2.19)."""
 
+import re
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from mta.protocol import instructions
 from mta.protocol.esmtproutes import parse_relay
 
 
@@ -24,6 +26,13 @@ class DnssecTrust(models.TextChoices):
     OFF = "off", "Nobody's: no DANE"
     LOOPBACK = "loopback", "Name servers on this machine"
     ALWAYS = "always", "All our name servers; the way to them is safe"
+
+
+class DotExtension(models.TextChoices):
+    """The name of a user's instruction files: ".courier" or ".qmail" (Courier: dotextension)."""
+
+    COURIER = "courier", ".courier"
+    QMAIL = "qmail", ".qmail"
 
 
 SPF_KEYWORDS = frozenset(
@@ -48,6 +57,22 @@ def validate_relay(value: str) -> None:
         parse_relay(value)
     except ValueError as error:
         raise ValidationError(str(error)) from error
+
+
+def validate_instructions(value: str) -> None:
+    """Delivery instructions, a line each. Raises ValidationError."""
+    try:
+        found = instructions.parse(value, "localhost")
+    except instructions.InstructionError as error:
+        raise ValidationError(str(error)) from error
+    if not found:
+        raise ValidationError("without an instruction all mail would be thrown away")
+
+
+def validate_unprivileged(value: str) -> None:
+    """The name of a user that is not root. Raises ValidationError."""
+    if value == "root" or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*\$?", value):
+        raise ValidationError("the name of a user other than root is expected")
 
 
 def _spf(default: str, help_text: str) -> "models.CharField[str, str]":
@@ -189,6 +214,39 @@ class Settings(models.Model):
     submitdelay = models.DurationField(
         default=timedelta(0), help_text="pause before the first attempt"
     )
+    systemaccounts = models.BooleanField(
+        default=False,
+        help_text="the system's users get mail at this host's name, by their own instructions",
+    )
+    minuid = models.PositiveIntegerField(
+        default=1000,
+        validators=[MinValueValidator(1)],
+        help_text="users with a smaller number get no mail",
+    )
+    dotextension = models.CharField(
+        max_length=20,
+        default=DotExtension.COURIER,
+        choices=DotExtension,
+        help_text="the name of the users' instruction files",
+    )
+    defaultdelivery = models.TextField(
+        default="./Maildir",
+        max_length=4000,
+        validators=[validate_instructions],
+        help_text="the instructions for a user who has no file of his own, a line each",
+    )
+    dynamicdeliveries = models.BooleanField(
+        default=True, help_text="a command of an instruction file may print further instructions"
+    )
+    aliasuser = models.CharField(
+        max_length=32,
+        default="nobody",
+        validators=[validate_unprivileged],
+        help_text="the user that the programs and files of aliases are run and written as",
+    )
+    commandtimeout = models.DurationField(
+        default=timedelta(minutes=15), help_text="a command that delivers is ended after this"
+    )
     backuprelay = models.CharField(
         max_length=255,
         blank=True,
@@ -288,6 +346,8 @@ class Settings(models.Model):
             raise ValidationError({"respawnhi": "0 for never, else at least a minute"})
         if 0 < self.respawnmemory < 512 << 20:
             raise ValidationError({"respawnmemory": "0 for any, else at least 512 MiB"})
+        if self.commandtimeout < timedelta(seconds=1):
+            raise ValidationError({"commandtimeout": "a command gets at least a second"})
         if self.lease < timedelta(seconds=2):
             raise ValidationError({"lease": "a lease lasts at least 2 seconds"})
 

@@ -270,6 +270,7 @@ class Standing(StrEnum):
     """What an address turned out to be."""
 
     MAILBOX = "mailbox"
+    ACCOUNT = "account"
     DISABLED = "disabled"
     ALIAS = "alias"
     BACKUP = "backup"
@@ -281,12 +282,24 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountFact:
+    """A user of the system that a local part belongs to. `extension` is what the local part has
+    beyond the name; `takes` says whether the user has instructions for it."""
+
+    name: str
+    extension: str = ""
+    takes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """An address after alias expansion: where it stands, and the addresses it ends in.
 
     `steps` tells each expansion in words. `is_list` says that an alias with several members
     was on the way, so that members are nobody the sender knows. `quota` and `sizelimit`
-    are those of the one mailbox it ends in, octets; 0 when there is none.
+    are those of the one mailbox it ends in, octets; 0 when there is none. `passing` says that it
+    hangs on the system's users, who change without a change of policy. `accounts` are those targets
+    that are delivered to by instructions, and who does it (`mta.policy.recipients.account`).
     """
 
     address: str
@@ -296,6 +309,8 @@ class Resolution:
     is_list: bool = False
     quota: int = 0
     sizelimit: int = 0
+    passing: bool = False
+    accounts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

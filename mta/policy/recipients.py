@@ -7,10 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mta.policy.facts import DomainKind, Facts, Policy, RcptFacts, Resolution, Standing
+from mta.policy.facts import (
+    AccountFact,
+    DomainKind,
+    Facts,
+    Policy,
+    RcptFacts,
+    Resolution,
+    Standing,
+)
 from mta.policy.rule import Finding, Rule, accept, passed, refuse
 from mta.protocol import address as addresses
-from mta.protocol import extension, status, virtual_domain
+from mta.protocol import alias_program, extension, status, virtual_domain
 from mta.protocol import srs as srs_protocol
 from mta.protocol.envelope import Recipient
 from mta.protocol.srs import SrsError
@@ -28,7 +36,8 @@ class Lookup(Protocol):
     it is enabled; `alias` is None when there is none; `quota` and `sizelimit` are those of a
     mailbox in octets, 0 for none; `postmaster` is that of this host. `separators` are the
     characters that set a domain's extensions off ("ann+lists"), "" when it has none;
-    `returns_to` is whom a bounce to a return path of ours is for, and raises SrsError."""
+    `returns_to` is whom a bounce to a return path of ours is for, and raises SrsError;
+    `system_account` is the system's user that a local part of the host's own domain belongs to."""
 
     @property
     def postmaster(self) -> str: ...
@@ -42,6 +51,8 @@ class Lookup(Protocol):
     def mailbox(self, address: str) -> bool | None: ...
 
     def alias(self, name: str) -> tuple[str, ...] | None: ...
+
+    def system_account(self, local_part: str) -> AccountFact | None: ...
 
     def quota(self, address: str) -> int: ...
 
@@ -76,6 +87,8 @@ def resolve(address: str, lookup: Lookup) -> Resolution:
         is_list=expansion.is_list,
         quota=lookup.quota(mailbox) if mailbox else 0,
         sizelimit=lookup.sizelimit(mailbox) if mailbox else 0,
+        passing=expansion.passing,
+        accounts=expansion.accounts,
     )
 
 
@@ -104,12 +117,33 @@ def expand(accepted: Sequence[tuple[Recipient, Resolution]], *, verp: bool = Fal
     return Expanded(tuple(seen.values()), tuple(_once(recipient for recipient, _ in lists)))
 
 
+def account(address: str, lookup: Lookup) -> str | None:
+    """Who delivers a final address by instructions, None for nobody: the name of a system's user,
+    or "alias:NAME@DOMAIN" for the programs and files of an alias."""
+    name = address.lower()
+    local, domain = addresses.split(name)
+    apart = alias_program.alias_apart(name)
+    if not apart:
+        if lookup.mailbox(name) is not None:
+            return None
+        at_home = domain == addresses.split(lookup.postmaster)[1]
+        owner = lookup.system_account(local) if at_home else None
+        if owner is not None:
+            return owner.name
+    for alias in (apart,) if apart else (name, f"@{domain}"):
+        if alias_program.instructions_among(lookup.alias(alias) or ()):
+            return f"{alias_program.HOP}{alias}"
+    return None
+
+
 @Rule
 def mailbox(facts: Facts, policy: Policy) -> Finding:
-    """A mailbox of ours."""
+    """A mailbox of ours, or a user of the system."""
     resolution = _rcpt(facts).resolution
     if resolution.standing is Standing.MAILBOX:
         return accept("a mailbox here")
+    if resolution.standing is Standing.ACCOUNT:
+        return accept("a user of this system")
     if resolution.standing is Standing.DISABLED:
         return refuse("the mailbox is disabled", 550, "5.2.1", "the mailbox is disabled")
     return passed("not a mailbox here")
@@ -184,6 +218,8 @@ class _Expansion:
         self.targets: dict[str, None] = {}
         self.steps: list[str] = []
         self.is_list = False
+        self.passing = False
+        self.accounts: dict[str, str] = {}
 
     def follow(self, address: str, account: str = "") -> Standing:
         """Where the address leads. `account` takes it when it is nobody's own: a virtual domain
@@ -203,6 +239,7 @@ class _Expansion:
             self._exact(name)
             or self._return_path(address)
             or self._extension(name, account.lower())
+            or self._account(name)
             or self._whole_domain(name, local)
             or self._postmaster(name)
         )
@@ -210,7 +247,7 @@ class _Expansion:
     def _exact(self, name: str) -> Standing | None:
         """An alias of that name, else a mailbox; an alias that names itself means the mailbox."""
         if name not in self._names and (members := self._lookup.alias(name)):
-            return self._members(name, members)
+            return self._members(name, members, self._programs_of(name))
         enabled = self._lookup.mailbox(name)
         if enabled is None:
             return None
@@ -241,6 +278,34 @@ class _Expansion:
                 return self._exact(shorter)
         return None
 
+    def _programs_of(self, name: str) -> str:
+        """The address of an alias's programs and files: its own, if nobody else has it."""
+        if self._lookup.mailbox(name) is None and self._owner(name) is None:
+            return name
+        return alias_program.apart(name)
+
+    def _owner(self, name: str) -> AccountFact | None:
+        """The system's user whom an address of the host's own domain belongs to."""
+        local, domain = addresses.split(name)
+        if domain != self._home:
+            return None
+        self.passing = True
+        return self._lookup.system_account(local)
+
+    def _account(self, name: str) -> Standing | None:
+        """A user of the system, who must have instructions for an extension. Who has none is not
+        looked for any further: what a user does not want is nobody else's (spec 3.8)."""
+        owner = self._owner(name)
+        if owner is None:
+            return None
+        if not owner.takes:
+            self._tell(f"{name}: the user {owner.name} has no instructions for {owner.extension}")
+            return Standing.UNKNOWN
+        extended = f", with the extension {owner.extension}" if owner.extension else ""
+        self._tell(f"{name} is the user {owner.name} of this system{extended}")
+        self._end_by(name, owner.name)
+        return Standing.ACCOUNT
+
     def _is_known(self, name: str) -> bool:
         if name not in self._names and self._lookup.alias(name):
             return True
@@ -259,9 +324,11 @@ class _Expansion:
         if len(members) == 1 and virtual_domain.is_pattern(members[0]):
             return self._virtual(name, local, members[0])
         home = self._home
-        return self._members(
-            catch_all, [virtual_domain.mapped(each, local, home) for each in members]
-        )
+        mapped = [
+            each if alias_program.is_instruction(each) else virtual_domain.mapped(each, local, home)
+            for each in members
+        ]
+        return self._members(catch_all, mapped, name)
 
     def _virtual(self, name: str, local: str, pattern: str) -> Standing:
         """A virtual domain knows only whom its account knows: others are refused, not bounced."""
@@ -299,12 +366,17 @@ class _Expansion:
         self._tell(f"{address} is for {local}@{home}")
         return self.follow(f"{local}@{home}", account)
 
-    def _members(self, name: str, members: Iterable[str]) -> Standing:
+    def _members(self, name: str, members: Iterable[str], programs: str = "") -> Standing:
+        """Each member for itself, but the programs and files as one, whose address is `programs`."""
         self._names.add(name)
         members = tuple(members)
         self.is_list = self.is_list or len(members) > 1
         self._tell(f"{name} stands for {', '.join(members[:10])}")
+        if alias_program.instructions_among(members):
+            self._end_by(programs, f"{alias_program.HOP}{name}")
         for member in members:
+            if alias_program.is_instruction(member):
+                continue
             if self._deeper(member) in (Standing.UNKNOWN, Standing.BAD_RETURN_PATH):
                 # It is kept, so that it fails visibly, with the list's name.
                 self._end(member)
@@ -321,6 +393,11 @@ class _Expansion:
     def _tell(self, step: str) -> None:
         if len(self.steps) < MAX_STEPS:
             self.steps.append(step)
+
+    def _end_by(self, address: str, account: str) -> None:
+        """A target that is delivered to by the instructions of an account, or of an alias."""
+        self._end(address)
+        self.accounts[address] = account
 
     def _end(self, address: str) -> None:
         if address in self.targets:

@@ -144,9 +144,15 @@ class DeliveryContext:
 
 
 class AddressBook(Protocol):
-    """The questions `claim` may ask; `mta.directory` answers them."""
+    """The questions `claim` may ask; `mta.directory` answers them.
+
+    `account` is who delivers the address by instructions: the name of a system's user, or
+    "alias:NAME@DOMAIN" for the programs and files of an alias; None for nobody.
+    """
 
     def is_mailbox(self, address: str) -> bool: ...
+
+    def account(self, address: str) -> str | None: ...
 
     def nexthop(self, address: str) -> str: ...
 

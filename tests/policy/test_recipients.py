@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mta.policy.facts import DomainKind, Resolution, Standing
+from mta.policy.facts import AccountFact, DomainKind, Resolution, Standing
 from mta.policy.recipients import MAX_TARGETS, expand, resolve
 from mta.protocol import srs
 from mta.protocol.envelope import Recipient
@@ -23,6 +23,7 @@ class Book:
     sizelimits: dict[str, int] = field(default_factory=dict)
 
     separators_of: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, AccountFact] = field(default_factory=dict)
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         kinds = dict.fromkeys(("d.example", "mail.example", "v.example"), DomainKind.HOSTED)
@@ -40,6 +41,9 @@ class Book:
 
     def alias(self, name: str) -> tuple[str, ...] | None:
         return self.aliases.get(name)
+
+    def system_account(self, local_part: str) -> AccountFact | None:
+        return self.accounts.get(local_part)
 
     def quota(self, address: str) -> int:
         return self.quotas.get(address, 0)

@@ -32,6 +32,9 @@ class Book:
     def is_mailbox(self, address: str) -> bool:
         return address in self._mailboxes
 
+    def account(self, address: str) -> str | None:
+        return None
+
     def nexthop(self, address: str) -> str:
         return self._nexthops.get(address, "")
 

@@ -22,6 +22,9 @@ class Book:
     def is_mailbox(self, address: str) -> bool:
         return False
 
+    def account(self, address: str) -> str | None:
+        return None
+
     def nexthop(self, address: str) -> str:
         return self._nexthop
 
