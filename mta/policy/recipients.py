@@ -367,7 +367,7 @@ class _Expansion:
         return self.follow(f"{local}@{home}", account)
 
     def _members(self, name: str, members: Iterable[str], programs: str = "") -> Standing:
-        """Each member for itself, but the programs and files as one, whose address is `programs`."""
+        """Each member for itself, the programs and files as one, whose address is `programs`."""
         self._names.add(name)
         members = tuple(members)
         self.is_list = self.is_list or len(members) > 1
@@ -418,7 +418,8 @@ def _only_mailbox(targets: Sequence[str], lookup: Lookup) -> str:
 
 def _replaced(recipient: Recipient, resolution: Resolution) -> Iterable[Recipient]:
     """The recipient under its final address; the address it was given becomes its ORCPT."""
-    forwarded_by = resolution.address if resolution.standing is Standing.ALIAS else ""
+    is_alias = resolution.standing is Standing.ALIAS
+    forwarded_by = resolution.address if is_alias else recipient.forwarded_by
     for target in resolution.targets or (recipient.address,):
         if target == recipient.address:
             yield recipient
