@@ -25,13 +25,20 @@ _WORDS = {
     Standing.BACKUP: "in a domain that we are a backup MX for: passed on",
     Standing.FOREIGN: "elsewhere: taken only from who may relay",
     Standing.UNKNOWN: "nobody here: refused",
+    Standing.UNANSWERED: "an address that cannot be looked up now: deferred",
     Standing.LOOP: "an alias that leads nowhere: refused",
     Standing.RETURN_PATH: "a return path of ours (SRS): takes reports only",
     Standing.BAD_RETURN_PATH: "no return path of ours (SRS): refused",
 }
 
 
-_REFUSED = (Standing.DISABLED, Standing.UNKNOWN, Standing.LOOP, Standing.BAD_RETURN_PATH)
+_REFUSED = (
+    Standing.DISABLED,
+    Standing.UNKNOWN,
+    Standing.UNANSWERED,
+    Standing.LOOP,
+    Standing.BAD_RETURN_PATH,
+)
 
 
 class NoAddress(ValueError):

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from django.contrib.auth.hashers import check_password
 
+from mta import system_accounts
 from mta.models import (
     Alias,
     Domain,
@@ -34,6 +35,7 @@ from mta.policy.facts import (
     Policy,
     Resolution,
     RouteFact,
+    Standing,
     Times,
     UserFacts,
 )
@@ -45,7 +47,7 @@ from mta.protocol.sealed import Unreadable
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
 from mta.session_policy import session_policy
-from mta.system_accounts import CACHE_SECONDS, SystemAccounts
+from mta.system_accounts import SystemAccounts
 
 log = logging.getLogger(__name__)
 
@@ -138,13 +140,13 @@ class Directory:
             known = recipients.resolve(address, self)
             for target, account in known.accounts.items():
                 _remember(delivered_by, target, account)
-            if policy is not self._policy or srs.is_srs(address):
-                # A return path expires, which changes no policy.
-                pass
-            elif known.passing and self._accounts:
-                _remember(passing, address, (time.monotonic() + CACHE_SECONDS, known))
-            else:
-                _remember(resolutions, address, known)
+            # A return path expires, which changes no policy.
+            if policy is self._policy and not srs.is_srs(address):
+                if not (known.passing and self._accounts):
+                    _remember(resolutions, address, known)
+                elif known.standing is not Standing.UNANSWERED:
+                    until = time.monotonic() + system_accounts.CACHE_SECONDS
+                    _remember(passing, address, (until, known))
         return known
 
     def known_account(self, address: str) -> str | None:
@@ -196,12 +198,14 @@ class Directory:
         return alias_program.instructions_among(self.alias(name) or ())
 
     def system_account(self, local_part: str) -> AccountFact | None:
-        """The system's user whom a local part of the host's own domain belongs to."""
+        """The system's user whom a local part of the host's own domain belongs to. Raises
+        CannotTell."""
         return self._accounts.find(local_part) if self._accounts else None
 
     def account(self, address: str) -> str | None:
         """Who delivers the address by instructions: the name of a system's user, or
-        "alias:NAME@DOMAIN" for an alias with programs or files; None for nobody."""
+        "alias:NAME@DOMAIN" for an alias with programs or files; None for nobody. Raises
+        CannotTell."""
         return recipients.account(address, self) if self.nexthop(address) == "" else None
 
     def is_mailbox(self, address: str) -> bool:

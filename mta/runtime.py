@@ -89,7 +89,11 @@ def transports() -> tuple[Transport, ...]:
 
 def route(address: str, reverse_path: str) -> tuple[str, str] | None:
     """(transport, next hop) of an address by the policy last refreshed."""
-    return routing.choose(address, transports(), directory().book(reverse_path))
+    try:
+        return routing.choose(address, transports(), directory().book(reverse_path))
+    except routing.CannotTell:
+        # The runner asks again before it delivers.
+        return None
 
 
 def route_by_domain(address: str, reverse_path: str) -> tuple[str, str] | None:

@@ -1,12 +1,16 @@
 """Users of the system as recipients: whose an address of the host's own domain is."""
 
+import threading
+
 import pytest
 
 from mta import system_accounts
 from mta.directory import Directory
 from mta.models import Alias, Domain, Mailbox, Route, Settings
 from mta.policy.facts import Standing
-from mta.system_accounts import SystemUser
+from mta.policy.routing import CannotTell
+from mta.system_users import SystemUser
+from tests.support.waiting import eventually
 
 HOST = "mail.example.test"
 
@@ -111,3 +115,37 @@ def test_an_alias_that_names_itself_keeps_its_mailbox(directory):
     assert own == f"ann@{HOST}"
     assert directory.account(own) == "ann"
     assert directory.account(programs) == f"alias:ann@{HOST}"
+
+
+def test_a_name_service_that_is_away_is_no_answer(directory, monkeypatch):
+    def away(name: str) -> SystemUser | None:
+        raise OSError(11, "try again")
+
+    monkeypatch.setattr(system_accounts, "find_user", away)
+    Alias.objects.create(name="team@example.test", targets=["a@b.example", f"ann@{HOST}"])
+    directory.refresh()
+    assert directory.resolve(f"ann@{HOST}").standing is Standing.UNANSWERED
+    # A list is never delivered in part.
+    team = directory.resolve("team@example.test")
+    assert (team.standing, team.targets) == (Standing.UNANSWERED, ())
+    with pytest.raises(CannotTell):
+        directory.account(f"ann@{HOST}")
+
+
+def test_a_name_service_that_hangs_holds_nobody_up_twice(directory, monkeypatch):
+    go_on = threading.Event()
+    asked = []
+
+    def hang(name: str) -> SystemUser | None:
+        asked.append(name)
+        go_on.wait(30)
+        return None
+
+    monkeypatch.setattr(system_accounts, "find_user", hang)
+    monkeypatch.setattr(system_accounts, "PATIENCE_SECONDS", 0.01)
+    for name in ("one", "two", "three"):
+        assert directory.resolve(f"{name}@{HOST}").standing is Standing.UNANSWERED
+    assert asked == ["one"]
+    go_on.set()
+    monkeypatch.setattr(system_accounts, "PATIENCE_SECONDS", 30.0)
+    eventually(lambda: directory.resolve(f"four@{HOST}").standing is Standing.UNKNOWN)

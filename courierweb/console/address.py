@@ -14,6 +14,7 @@ MOST_STEPS = 200
 # How the words for where an address stands are coloured.
 TONES = {
     "mailbox": "accept",
+    "account": "accept",
     "alias": "accept",
     "backup": "accept",
     "foreign": "defer",

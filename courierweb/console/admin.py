@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, Func, QuerySet, TextField, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
@@ -43,6 +43,9 @@ DOMAIN_KINDS = {
     Domain.Kind.LOCAL: "This host",
     Domain.Kind.BACKUP: "Backup MX",
 }
+
+# Settings by which commands are run as other users of the system.
+RUN_AS = ("systemaccounts", "minuid", "defaultdelivery", "dynamicdeliveries", "aliasuser")
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -134,18 +137,51 @@ class MailboxAdmin(PolicyAdmin):
         return size_text(mailbox.quota) if mailbox.quota else "no limit"
 
 
+class RunsPrograms(admin.SimpleListFilter):
+    """Aliases that run programs or write files on this host."""
+
+    title = "programs and files"
+    parameter_name = "runs"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Runs a program or writes a file")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Alias]) -> QuerySet[Alias]:
+        if self.value() != "yes":
+            return queryset
+        lines = Func(
+            F("targets"), Value("\n"), function="array_to_string", output_field=TextField()
+        )
+        return queryset.annotate(lines=lines).filter(lines__regex=r"(^|\n)(\||/[^@\n]*($|\n))")
+
+
 @admin.register(Alias)
 class AliasAdmin(PolicyAdmin):
     form = AliasForm
     list_display = ("name", "shown_targets", "note", "created_at")
     search_fields = ("name", "targets", "note")
     fields = ("name", "targets", "note")
+    list_filter = (RunsPrograms,)
     empty_list = "An alias gives a mailbox a second address, or makes a list of several."
 
     @display(description="Delivers to")
     def shown_targets(self, alias: Alias) -> str:
         shown, rest = alias.targets[:2], len(alias.targets) - 2
         return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form = super().get_form(request, *args, **kwargs)
+        form.may_run = request.user.is_superuser
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Alias, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.instructions:
+            messages.warning(
+                request,
+                f"Mail to {obj} runs or writes {', '.join(obj.instructions)} on this host, as the "
+                f"user {Settings.load().aliasuser}.",
+            )
 
 
 @admin.register(AccessRule)
@@ -240,6 +276,10 @@ class SettingsAdmin(PolicyAdmin):
 
     form = SettingsForm
     fieldsets = SETTING_GROUPS
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What is run on this host, and as whom, is not for everybody who may change a limit."""
+        return () if request.user.is_superuser else RUN_AS
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -159,6 +159,11 @@ class AdministratorForm(UserChangeForm):
 
 
 class AliasForm(forms.ModelForm):
+    """An alias; only an administrator makes it run a program or write a file."""
+
+    # Set by the page for who is signed in.
+    may_run = False
+
     targets = LinesField(help_text="one address a line; several make a list")
 
     class Meta:
@@ -170,6 +175,25 @@ class AliasForm(forms.ModelForm):
             'for that "account" sends x to account-x of this host, "*@example.org" to the same '
             "name there"
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._before = set(self.instance.instructions)
+        self.fields["targets"].help_text += (
+            '. "|command" runs a command and "/path" writes a file or a Maildir, both as the '
+            f"user {Settings.load().aliasuser} of this host, for whoever may send to the address"
+        )
+        if not self.may_run:
+            self.fields["targets"].help_text += "; only an administrator can add these"
+
+    def _post_clean(self) -> None:
+        """After the model has put the targets into their stored form."""
+        super()._post_clean()
+        added = set(self.instance.instructions) - self._before
+        if added and not self.may_run and "targets" not in self._errors:
+            self.add_error(
+                "targets", "only an administrator can have programs run and files written"
+            )
 
 
 class AccessRuleForm(forms.ModelForm):

@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from mta.protocol import address, virtual_domain
+from mta.protocol import address, alias_program, virtual_domain
 
 
 def normalize_alias_name(value: str) -> str:
@@ -17,9 +17,10 @@ def normalize_alias_name(value: str) -> str:
 class Alias(models.Model):
     """`name` is "local@domain", or "@domain" for whatever has no entry of its own there.
 
-    Targets are addresses; for "@domain" patterns, too (`mta.protocol.virtual_domain`). One
-    target replaces the address; several make a private list whose members are queued
-    NOTIFY=NEVER (Courier; spec section 3.6).
+    Targets are addresses; for "@domain" patterns, too (`mta.protocol.virtual_domain`); and programs
+    and files, "|command" and "/path" (`mta.protocol.alias_program`). One target replaces the
+    address; several make a private list whose members are queued NOTIFY=NEVER (Courier; spec
+    section 3.6).
     """
 
     name = models.CharField(max_length=320, unique=True)
@@ -34,18 +35,30 @@ class Alias(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """Those targets that are programs or files."""
+        return alias_program.instructions_among(self.targets or ())
+
     def clean(self) -> None:
         try:
             self.name = normalize_alias_name(self.name.strip())
         except address.AddressError as error:
             raise ValidationError({"name": str(error)}) from error
-        parse = virtual_domain.parse_target if self.name.startswith("@") else address.parse
         targets: list[str] = []
         for target in self.targets or []:
             try:
-                targets.append(parse(target.strip()))
-            except address.AddressError as error:
+                targets.append(self._parsed(target.strip()))
+            except (address.AddressError, alias_program.BadMember) as error:
                 raise ValidationError({"targets": f"{target}: {error}"}) from error
         if not targets:
             raise ValidationError({"targets": "an alias needs at least one target"})
         self.targets = list(dict.fromkeys(targets))
+
+    def _parsed(self, target: str) -> str:
+        """A target in stored form. Raises AddressError, BadMember."""
+        if alias_program.is_instruction(alias_program.bare(target)):
+            return alias_program.parse(target)
+        if self.name.startswith("@"):
+            return virtual_domain.parse_target(target)
+        return address.parse(target)

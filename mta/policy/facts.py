@@ -276,6 +276,7 @@ class Standing(StrEnum):
     BACKUP = "backup"
     FOREIGN = "foreign"
     UNKNOWN = "unknown"
+    UNANSWERED = "unanswered"
     LOOP = "loop"
     RETURN_PATH = "return-path"
     BAD_RETURN_PATH = "bad-return-path"

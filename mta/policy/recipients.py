@@ -16,6 +16,7 @@ from mta.policy.facts import (
     Resolution,
     Standing,
 )
+from mta.policy.routing import CannotTell
 from mta.policy.rule import Finding, Rule, accept, passed, refuse
 from mta.protocol import address as addresses
 from mta.protocol import alias_program, extension, status, virtual_domain
@@ -37,7 +38,8 @@ class Lookup(Protocol):
     mailbox in octets, 0 for none; `postmaster` is that of this host. `separators` are the
     characters that set a domain's extensions off ("ann+lists"), "" when it has none;
     `returns_to` is whom a bounce to a return path of ours is for, and raises SrsError;
-    `system_account` is the system's user that a local part of the host's own domain belongs to."""
+    `system_account` is the system's user that a local part of the host's own domain belongs to, and
+    raises CannotTell."""
 
     @property
     def postmaster(self) -> str: ...
@@ -75,6 +77,9 @@ def resolve(address: str, lookup: Lookup) -> Resolution:
     except _TooMuch as error:
         # All or nothing: a list is never delivered in part.
         return Resolution(address, Standing.LOOP, steps=(str(error), *expansion.steps))
+    except CannotTell as error:
+        steps = (*expansion.steps, str(error))
+        return Resolution(address, Standing.UNANSWERED, steps=steps, passing=True)
     targets = tuple(expansion.targets)
     if standing is Standing.ALIAS and not targets:
         standing = Standing.LOOP
@@ -144,6 +149,9 @@ def mailbox(facts: Facts, policy: Policy) -> Finding:
         return accept("a mailbox here")
     if resolution.standing is Standing.ACCOUNT:
         return accept("a user of this system")
+    if resolution.standing is Standing.UNANSWERED:
+        text = "the address cannot be looked up now, try again later"
+        return refuse(resolution.steps[-1], 451, status.LOCAL_ERROR, text)
     if resolution.standing is Standing.DISABLED:
         return refuse("the mailbox is disabled", 550, "5.2.1", "the mailbox is disabled")
     return passed("not a mailbox here")
@@ -321,14 +329,11 @@ class _Expansion:
         if not members:
             return None
         self._names.add(name)
-        if len(members) == 1 and virtual_domain.is_pattern(members[0]):
-            return self._virtual(name, local, members[0])
-        home = self._home
-        mapped = [
-            each if alias_program.is_instruction(each) else virtual_domain.mapped(each, local, home)
-            for each in members
-        ]
-        return self._members(catch_all, mapped, name)
+        others = [each for each in members if not alias_program.is_instruction(each)]
+        if len(members) == len(others) == 1 and virtual_domain.is_pattern(others[0]):
+            return self._virtual(name, local, others[0])
+        mapped = [virtual_domain.mapped(each, local, self._home) for each in others]
+        return self._members(catch_all, [*alias_program.instructions_among(members), *mapped], name)
 
     def _virtual(self, name: str, local: str, pattern: str) -> Standing:
         """A virtual domain knows only whom its account knows: others are refused, not bounced."""
@@ -367,16 +372,16 @@ class _Expansion:
         return self.follow(f"{local}@{home}", account)
 
     def _members(self, name: str, members: Iterable[str], programs: str = "") -> Standing:
-        """Each member for itself, the programs and files as one, whose address is `programs`."""
+        """Each member for itself, but programs and files as one recipient, named `programs`."""
         self._names.add(name)
         members = tuple(members)
-        self.is_list = self.is_list or len(members) > 1
+        others = [each for each in members if not alias_program.is_instruction(each)]
+        runs = len(others) < len(members)
+        self.is_list = self.is_list or len(others) + runs > 1
         self._tell(f"{name} stands for {', '.join(members[:10])}")
-        if alias_program.instructions_among(members):
+        if runs:
             self._end_by(programs, f"{alias_program.HOP}{name}")
-        for member in members:
-            if alias_program.is_instruction(member):
-                continue
+        for member in others:
             if self._deeper(member) in (Standing.UNKNOWN, Standing.BAD_RETURN_PATH):
                 # It is kept, so that it fails visibly, with the list's name.
                 self._end(member)

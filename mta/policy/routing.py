@@ -28,6 +28,10 @@ DISCARD = "discard"
 EVERYTHING = "*"
 
 
+class CannotTell(Exception):
+    """Whose an address is cannot be found out now; the message says why. It is asked again."""
+
+
 def nexthop(address: str, policy: Policy, sender: str = "") -> str:
     """The next hop of an address; "" for a domain whose mail ends here."""
     route = applied_route(address, policy, sender)

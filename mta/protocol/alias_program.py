@@ -5,15 +5,21 @@ is the alias itself, under its own address, or under a name that only this host 
 mailbox or a user has that address, too.
 """
 
+import re
 from collections.abc import Iterable
-
-from mta.protocol import instructions
 
 # What the next hop of such a recipient begins with, before the alias's name.
 HOP = "alias:"
 
-# Nobody's local part begins with a dot (Courier calls these ".xalias/", spec 3.6).
+# Nobody's local part begins with a dot (Courier's ".xalias/", spec 3.6).
 _APART = ".xalias/"
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class BadMember(ValueError):
+    """What can be no program and no file; the message says why."""
 
 
 def is_instruction(member: str) -> bool:
@@ -21,14 +27,26 @@ def is_instruction(member: str) -> bool:
     return member.startswith("|") or (member.startswith("/") and "@" not in member)
 
 
+def bare(text: str) -> str:
+    """A member without the quotes that hold the blanks and commas of a command together."""
+    text = text.strip()
+    match = _QUOTED.fullmatch(text)
+    if match is None:
+        return text
+    inner = re.sub(r"\\(.)", r"\1", match.group(1)).strip()
+    return inner if is_instruction(inner) else text
+
+
 def parse(member: str) -> str:
-    """A program or a file in stored form. Raises InstructionError."""
-    text = member.strip()
-    if any(ord(char) < ord(" ") for char in text):
-        raise instructions.InstructionError("a control character in the member of an alias")
+    """A program or a file in stored form, one line. Raises BadMember."""
+    text = bare(member)
+    if _CONTROL.search(text):
+        raise BadMember("a control character in a program or a file")
     if text.endswith("\\"):
-        raise instructions.InstructionError("a member of an alias cannot go on in another line")
-    instructions.parse(text, "localhost")
+        raise BadMember("a backslash at the end would join another line")
+    if not text.strip("|/ "):
+        what = "command" if text.startswith("|") else "path"
+        raise BadMember(f"a {what} is expected behind {text.strip()[:1]}")
     return text
 
 

@@ -8,12 +8,14 @@
 
 A line that begins with a blank goes on with the one before. Definitions of one name add up.
 A name or an address without a domain belongs to the default domain, except for the account of a
-virtual domain (`mta.protocol.virtual_domain`). `/file` and `|command` members have no counterpart
-here: they are reported apart from plain mistakes.
+virtual domain (`mta.protocol.virtual_domain`). Members may be files and commands, too: `/file`,
+`"|command with arguments"`.
 
 Lists are included when the file is read, as Courier does it (spec 3.6), and not when mail comes:
 what an alias stands for is then a row like any other, with its history, the same on every host;
 and nobody who may write a file gets to change policy, or to have the server read a file for him.
+For the same reason a list may name addresses only: its files and commands are reported, apart from
+plain mistakes.
 """
 
 import re
@@ -21,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mta.protocol import address, virtual_domain
+from mta.protocol import address, alias_program, virtual_domain
 
 MAX_INCLUDE_DEPTH = 10
 
@@ -123,21 +125,29 @@ class _Loader:
 
     def _add_member(self, number: int, name: str, member: Member, depth: int) -> None:
         match member.kind:
-            case Kind.FILE:
-                self._unsupported(number, f"{name}: delivery to the file {member.text}")
-            case Kind.COMMAND:
-                self._unsupported(number, f"{name}: delivery to the command {member.text}")
+            case Kind.FILE | Kind.COMMAND if depth:
+                what = f"the {member.kind} {member.text}"
+                self._unsupported(number, f"{name}: a list that is included names {what}")
+            case Kind.FILE | Kind.COMMAND:
+                self._add_instruction(number, name, member.text)
             case Kind.INCLUDE:
                 self._include(number, name, member.text, depth)
             case Kind.ADDRESS:
                 self._add_address(number, name, member.text)
 
+    def _add_instruction(self, number: int, name: str, text: str) -> None:
+        try:
+            self._add_target(name, alias_program.parse(text))
+        except alias_program.BadMember as error:
+            self._mistake(number, f"{text}: {error}")
+
     def _add_address(self, number: int, name: str, text: str) -> None:
         try:
-            target = self._target(name, text)
+            self._add_target(name, self._target(name, text))
         except address.AddressError as error:
             self._mistake(number, f"{text}: {error}")
-            return
+
+    def _add_target(self, name: str, target: str) -> None:
         targets = self.table.entries.setdefault(name, [])
         if target not in targets:
             targets.append(target)

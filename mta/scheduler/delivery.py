@@ -92,7 +92,11 @@ class Delivery:
         for recipient in recipients:
             if recipient.pinned:
                 continue
-            route = self._route(recipient)
+            try:
+                route = self._route(recipient)
+            except routing.CannotTell as error:
+                self._settle(settle.deferred(recipient.id, str(error)))
+                continue
             if route is None:
                 self._settle(settle.bounced(recipient.id, _NOBODY))
             elif route != here:
@@ -104,7 +108,7 @@ class Delivery:
                 self._shop.nudge(name)
 
     def _route(self, recipient: LeasedRecipient) -> tuple[str, str] | None:
-        """By the policy in force."""
+        """By the policy in force. Raises CannotTell."""
         book = self._shop.directory.book(recipient.reverse_path)
         return routing.choose(recipient.address, self._shop.transports, book)
 

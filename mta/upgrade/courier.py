@@ -19,6 +19,7 @@ _VALUES = (
     *("respawnhi", "esmtptimeout", "esmtptimeoutconnect", "esmtptimeouthelo", "esmtptimeoutdata"),
     *("esmtptimeoutquit", "esmtpdelay", "dotextension", "queuefill", "esmtptimeoutkeepalive"),
 )
+_OTHER_NAMES = {"localtimeout": "commandtimeout"}
 _NAMES = ("me", "defaultdomain", "msgidhost", "dsnfrom", "esmtphelo", "esmtpgreeting")
 _LEFT_WHOLE = (
     "esmtppercentrelay",
@@ -127,7 +128,7 @@ def _read_values(source: Source, hostname: str, findings: Findings) -> None:
             if (name, text) == ("sizelimit", "0"):
                 findings.leave(line, "there is always a limit")
             else:
-                findings.want(Kind.SETTING, name, line, text=text)
+                findings.want(Kind.SETTING, _OTHER_NAMES.get(name, name), line, text=text)
     for name in _NAMES:
         line = source.first(name)
         if line and line.text.strip().lower() not in (hostname, "*"):

@@ -253,7 +253,7 @@ def _value(setting: Field, text: str) -> timedelta | bool | int | str:
         if text.lower() not in _WORDS:
             raise ValueError(f"{text!r} is neither on nor off")
         return _WORDS[text.lower()]
-    if isinstance(setting, models.CharField):
+    if isinstance(setting, models.CharField | models.TextField):
         return text
     return parse_size(text)
 

@@ -179,13 +179,21 @@ class _Reader:
         return None if name.endswith("-default") else f"{name}@{self._hostname}"
 
     def _alias(self, alias: str, lines: list[Line]) -> None:
+        after_command = False
         for line in lines:
             text = line.text.strip()
-            if text.startswith("|"):
-                self._findings.leave(line, f"{alias}: delivery to a command")
-            elif text.startswith(("/", ".")):
-                self._findings.leave(line, f"{alias}: delivery to a file or a Maildir")
+            if text.startswith("."):
+                self._findings.leave(line, f"{alias}: a file in the home of the user alias")
+            elif text.startswith("/") and "@" in text:
+                self._findings.leave(line, f"{alias}: a file with an @ in its name")
+            elif text.startswith(("|", "/")):
+                after_command = after_command or text.startswith("|")
+                self._findings.want_alias(alias, [text], line)
             else:
+                if after_command:
+                    self._findings.leave(
+                        line, f"{alias}: gets the mail whatever the command before it says"
+                    )
                 self._findings.want_alias(alias, [self._whole_address(text.lstrip("&"))], line)
 
     def _whole_address(self, text: str) -> str:
@@ -200,7 +208,10 @@ class _Reader:
             if not text.startswith("=") or len(fields) < 7:
                 self._findings.leave(line, "a wildcard of names, or malformed")
             elif fields[0] == fields[1]:
-                self._findings.leave(line, f"an account: mailbox add {fields[0]}@{self._hostname}")
+                address = f"{fields[0]}@{self._hostname}"
+                self._findings.leave(
+                    line, f"an account: setting set systemaccounts on, or mailbox add {address}"
+                )
             else:
                 extension = fields[5] + fields[6]
                 target = f"{fields[1]}{extension}@{self._hostname}"

@@ -56,6 +56,10 @@ def test_only_files_are_included(import_text):
         (("set", "a b", "x@y.test"), "malformed"),
         (("set", "a", "x@"), "the domain is empty"),
         (("set", "a"), "required"),
+        (("set", "a", "|"), "a command is expected"),
+        (("set", "a", "//"), "a path is expected"),
+        (("set", "a", "|/bin/x\n|/bin/y"), "control character"),
+        (("set", "a", "|" + "x" * 1000), "at most 1000"),
         (("remove", "nobody"), "no alias here"),
     ],
 )
@@ -112,15 +116,31 @@ def test_a_mistake_imports_nothing(import_text):
     assert not Alias.objects.exists()
 
 
-def test_files_and_commands_are_left_out_only_when_asked(import_text, here):
-    text = "a: b@x.test, /var/mail/a\nprog: |/bin/prog\n"
+def test_programs_and_files_are_set_and_imported(run, listed, import_text, here):
+    run("alias", "set", "robot", "|/bin/robot --mail", "/var/mail/robot", "bob", '"|/bin/log a, b"')
+    import_text('archive: /var/mail/archive, "|/bin/index -q"\n')
+    assert listed("alias", "list") == [
+        {"name": f"archive@{here}", "targets": ["/var/mail/archive", "|/bin/index -q"]},
+        {
+            "name": f"robot@{here}",
+            "targets": [
+                *("|/bin/robot --mail", "/var/mail/robot", f"bob@{here}", "|/bin/log a, b"),
+            ],
+        },
+    ]
+    assert import_text('archive: /var/mail/archive, "|/bin/index -q"\n').startswith("0 added")
+
+
+def test_programs_of_an_included_list_are_left_out_only_when_asked(import_text, tmp_path, here):
+    team = tmp_path / "team"
+    team.write_text("b@x.test, |/bin/prog\n")
+    text = f"a: :include:{team}\n"
     with pytest.raises(CommandError, match="--skip-unsupported"):
         import_text(text)
     assert not Alias.objects.exists()
 
     said = import_text(text, "--skip-unsupported")
-    assert "line 1: " in said
-    assert f"line 2: prog@{here}: delivery to the command |/bin/prog is not supported" in said
+    assert f"line 1: a@{here}: a list that is included names the command |/bin/prog" in said
     assert Alias.objects.get().targets == ["b@x.test"]
 
 

@@ -3,8 +3,9 @@
 import pytest
 from django.core.management.base import CommandError
 
-from mta import runtime
-from mta.models import Alias, Domain, Mailbox, Message, Route
+from mta import runtime, system_accounts
+from mta.models import Alias, Domain, Mailbox, Message, Route, Settings
+from mta.system_users import SystemUser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_directory", "town")]
 
@@ -77,3 +78,38 @@ def test_a_change_is_seen_at_once(listed):
 def test_what_is_no_address_is_one_sentence(run, address):
     with pytest.raises(CommandError):
         run("aliaslookup", address)
+
+
+@pytest.fixture
+def users(monkeypatch, tmp_path):
+    """The host has a user ann with instructions for ann-lists."""
+    (tmp_path / ".courier-lists").touch()
+    found = {"ann": SystemUser("ann", 1000, str(tmp_path))}
+    monkeypatch.setattr(system_accounts, "find_user", found.get)
+    Domain.objects.get_or_create(name=runtime.hostname())
+    Settings.load()
+    Settings.objects.update(systemaccounts=True)
+
+
+@pytest.mark.usefixtures("users")
+def test_users_of_the_system(run):
+    here = runtime.hostname()
+    told = run("aliaslookup", "Ann-Lists")
+    assert f"ann-lists@{here}: a user of this system" in told.lower()
+    assert f"> ann-lists@{here} is the user ann of this system, with the extension lists" in told
+    assert f"= ann-lists@{here}: account" in told
+    told = run("aliaslookup", "ann-other")
+    assert "nobody here: refused" in told
+    assert f"> ann-other@{here}: the user ann has no instructions for other" in told
+
+
+@pytest.mark.usefixtures("users")
+def test_programs_of_an_alias_are_one_recipient(listed, run):
+    here = runtime.hostname()
+    Alias.objects.create(name=f"ann@{here}", targets=[f"ann@{here}", "|/bin/vacation", "/srv/ann"])
+    found = listed("aliaslookup", "ann")
+    assert [(end["address"], end["standing"]) for end in found["ends"]] == [
+        (f".xalias/ann@{here}", "account"),
+        (f"ann@{here}", "account"),
+    ]
+    assert f"stands for ann@{here}, |/bin/vacation, /srv/ann" in run("aliaslookup", "ann")

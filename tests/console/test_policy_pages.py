@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyChange, Route, Settings
 
@@ -111,6 +112,48 @@ def test_alias_targets_are_one_a_line(browser):
     assert alias.targets == ["bob@example.test", "carol@example.test"]
     page = browser.get(f"/console/mta/alias/{alias.pk}/change/").text
     assert "bob@example.test\ncarol@example.test" in page
+
+
+def test_an_alias_that_runs_a_program_says_as_whom(browser):
+    assert "user nobody of this host" in browser.get("/console/mta/alias/add/").text
+    Alias.objects.create(name="plain@example.test", targets=["a@example.test"])
+    form = {"name": "robot@example.test", "targets": "|/bin/robot <b>\r\n/srv/robot", "note": ""}
+    page = browser.post("/console/mta/alias/add/", form, follow=True).text
+    assert Alias.objects.get(name="robot@example.test").targets == ["|/bin/robot <b>", "/srv/robot"]
+    assert "|/bin/robot &lt;b&gt;, /srv/robot on this host, as the user nobody" in page
+    page = browser.get("/console/mta/alias/", {"runs": "yes"}).text
+    assert "robot@example.test" in page
+    assert "plain@example.test" not in page
+
+
+def test_only_an_administrator_has_programs_run(client, django_user_model):
+    clerk = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(content_type__model="alias"))
+    client.force_login(clerk)
+    kept = Alias.objects.create(name="robot@example.test", targets=["|/bin/robot", "/srv/robot"])
+    form = {"name": "sales@example.test", "targets": "|/bin/robot", "note": ""}
+    assert "only an administrator" in client.post("/console/mta/alias/add/", form).text
+    assert not Alias.objects.filter(name="sales@example.test").exists()
+
+    change = f"/console/mta/alias/{kept.pk}/change/"
+    form = {"name": kept.name, "targets": "|/bin/robot\nbob@example.test", "note": ""}
+    client.post(change, form)
+    kept.refresh_from_db()
+    assert kept.targets == ["|/bin/robot", "bob@example.test"]
+    client.post(change, {**form, "targets": "|/bin/other"})
+    kept.refresh_from_db()
+    assert kept.targets == ["|/bin/robot", "bob@example.test"]
+
+
+def test_only_an_administrator_says_what_is_run_for_users(client, django_user_model):
+    clerk = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(content_type__model="settings"))
+    client.force_login(clerk)
+    row = Settings.load()
+    page = client.get(f"/console/mta/settings/{row.pk}/change/").text
+    assert 'name="sizelimit"' in page
+    for name in ("systemaccounts", "minuid", "defaultdelivery", "aliasuser"):
+        assert f'name="{name}"' not in page
 
 
 def test_an_alias_with_a_bad_target_is_refused(browser):

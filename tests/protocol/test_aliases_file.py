@@ -85,20 +85,28 @@ def test_included_lists_are_read_at_once():
     assert entries('team: ":include:/lists/team"')["team@me.test"][0] == "a@x.test"
 
 
-def test_files_and_commands_are_unsupported_and_say_where():
-    table = parsed(
-        'a: b\n\nc: /var/mail/c, "|/bin/prog -x, y"\n@v.test: account\nd: :include:/lists/mixed'
-    )
-    assert [str(problem) for problem in table.unsupported] == [
-        "line 3: c@me.test: delivery to the file /var/mail/c",
-        "line 3: c@me.test: delivery to the command |/bin/prog -x, y",
-        "line 5: d@me.test: delivery to the command |/bin/prog",
-    ]
-    assert table.entries == {
-        "a@me.test": ["b@me.test"],
-        "@v.test": ["account"],
-        "d@me.test": ["d@x.test"],
+@pytest.mark.parametrize(
+    ("member", "target"),
+    [
+        ("/var/mail/c", "/var/mail/c"),
+        ("|/bin/prog", "|/bin/prog"),
+        ('"|/bin/prog -x, y"', "|/bin/prog -x, y"),
+        (r'"|/bin/prog \"a b\""', '|/bin/prog "a b"'),
+        ('|"/bin/prog -x"', '|"/bin/prog -x"'),
+    ],
+)
+def test_files_and_commands(member, target):
+    assert entries(f"c: d, {member}, e\n@v.test: account, {member}") == {
+        "c@me.test": ["d@me.test", target, "e@me.test"],
+        "@v.test": ["account", target],
     }
+
+
+def test_an_included_list_names_addresses_only():
+    table = parsed("a: b\n\nd: :include:/lists/mixed")
+    (problem,) = table.unsupported
+    assert str(problem) == "line 3: d@me.test: a list that is included names the command |/bin/prog"
+    assert table.entries == {"a@me.test": ["b@me.test"], "d@me.test": ["d@x.test"]}
     assert not table.mistakes
 
 
@@ -116,6 +124,10 @@ def test_files_and_commands_are_unsupported_and_say_where():
         ("a: :include:/lists/loop", "too deeply"),
         ('a: "open', "malformed"),
         ("a: b\x00@x.test", "control characters"),
+        ("a: |", "a command is expected"),
+        ('a: "| "', "a command is expected"),
+        ("a: /", "a path is expected"),
+        ("a: /bin/x\\", "backslash"),
     ],
 )
 def test_mistakes_name_their_line(text, reason):

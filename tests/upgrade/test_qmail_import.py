@@ -32,6 +32,9 @@ def test_files_of_the_user_alias(run_import):
     assert names["@mail.example.test"] == ["anna@corp.example"]
     assert names["first.last@mail.example.test"] == ["first@corp.example"]
     assert names["postmaster@mail.example.test"] == ["anna@corp.example"]
+    assert names["robot@mail.example.test"] == [
+        *("|/usr/bin/robot", "/var/mail/robot", "anna@corp.example"),
+    ]
     assert names["sales@mail.example.test"] == ["joe-sales@mail.example.test"]
 
 
@@ -62,7 +65,7 @@ def test_what_is_left(run_import):
     report = run_import("qmail")
     found = left(report)
     for place in (
-        *("alias/.qmail-archive:1", "alias/.qmail-robot:1", "control/concurrencyremote:1"),
+        *("alias/.qmail-archive:1", "alias/.qmail-robot:3", "control/concurrencyremote:1"),
         *("control/defaultdomain:1", "control/smtproutes:3", "control/smtproutes:4"),
         *("control/timeoutremote:1", "control/virtualdomains:4", "control/virtualdomains:5"),
         *("tcp.smtp:5", "tcp.smtp:6", "users/assign:2", "users/assign:3"),

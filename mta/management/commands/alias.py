@@ -18,7 +18,7 @@ from mta.management.appliance_command import (
 from mta.management.policy_change import policy_change
 from mta.models import Alias
 from mta.models.alias import normalize_alias_name
-from mta.protocol import address, aliases_file
+from mta.protocol import address, alias_program, aliases_file
 
 IMPORT_BATCH = 1000
 LARGEST_LIST = 64 * 1024 * 1024
@@ -31,7 +31,13 @@ class Command(ApplianceCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="set|list|remove|import")
         set_ = verbs.add_parser("set", help="say what a name stands for")
         set_.add_argument("name", help="name, name@domain or @domain")
-        set_.add_argument("targets", nargs="+", metavar="target")
+        set_.add_argument(
+            "targets",
+            nargs="+",
+            metavar="target",
+            help="an address, or what is run or written as the setting aliasuser: "
+            "'|command args', /file",
+        )
         add_json(verbs.add_parser("list", help="list the aliases"))
         remove = verbs.add_parser("remove", help="take an alias away")
         remove.add_argument("name")
@@ -40,7 +46,7 @@ class Command(ApplianceCommand):
         import_.add_argument(
             "--skip-unsupported",
             action="store_true",
-            help="leave out members that are files or commands",
+            help="leave out files and commands in included lists",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,7 +66,7 @@ class Command(ApplianceCommand):
         with policy_change():
             alias = Alias.objects.filter(name=name).first() or Alias(name=name)
             whole = name.startswith("@")
-            alias.targets = targets if whole else [with_domain(target) for target in targets]
+            alias.targets = targets if whole else [_whole_target(target) for target in targets]
             alias.full_clean()
             alias.save()
         self.stdout.write(f"{alias.name} stands for {', '.join(alias.targets)}")
@@ -100,6 +106,11 @@ def stored_name(text: str) -> str:
         return normalize_alias_name(with_domain(text))
     except address.AddressError as error:
         raise CommandError(f"{text}: {error}") from error
+
+
+def _whole_target(text: str) -> str:
+    instruction = alias_program.bare(text)
+    return instruction if alias_program.is_instruction(instruction) else with_domain(text)
 
 
 def with_domain(text: str) -> str:

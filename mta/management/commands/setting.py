@@ -62,7 +62,7 @@ def _parse(field: Field, text: str) -> timedelta | bool | int | str:
         if text.lower() not in _WORDS:
             raise ValueError(f"{text!r} is neither on nor off")
         return _WORDS[text.lower()]
-    if isinstance(field, models.CharField):
+    if isinstance(field, models.CharField | models.TextField):
         return text
     if isinstance(field, models.BigIntegerField):
         return parse_size(text)
