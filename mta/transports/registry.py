@@ -23,6 +23,7 @@ GROUP = "mta.transports"
 BUILT_IN = {
     "local": "mta.transports.local:Local",
     "esmtp": "mta.transports.esmtp:Esmtp",
+    "lmtp": "mta.transports.lmtp:Lmtp",
     "discard": "mta.transports.discard:Discard",
 }
 

@@ -19,7 +19,8 @@ def closed_port() -> Iterator[int]:
 
 
 def nexthop_for(name: str, port: int) -> str:
-    return f"relay:[127.0.0.1]:{port}" if name == "esmtp" else ""
+    nexthops = {"esmtp": f"relay:[127.0.0.1]:{port}", "lmtp": f"lmtp:[127.0.0.1]:{port}"}
+    return nexthops.get(name, "")
 
 
 @pytest.mark.parametrize("name", registry.BUILT_IN)
@@ -41,7 +42,11 @@ def test_settings_make_sense(name):
 def test_each_address_has_one_taker():
     book = Book(
         mailboxes=["ann@example.com"],
-        nexthops={"x@example.org": "relay:[127.0.0.1]:25", "trap@example.net": "discard:"},
+        nexthops={
+            "x@example.org": "relay:[127.0.0.1]:25",
+            "kept@example.net": "lmtp:/run/lmtp",
+            "trap@example.net": "discard:",
+        },
     )
 
     def taker(address: str) -> tuple[str, str] | None:
@@ -53,4 +58,5 @@ def test_each_address_has_one_taker():
 
     assert taker("ann@example.com") == ("local", "")
     assert taker("trap@example.net") == ("discard", "discard:")
+    assert taker("kept@example.net") == ("lmtp", "lmtp:/run/lmtp")
     assert taker("x@example.org") == ("esmtp", "relay:[127.0.0.1]:25")
