@@ -40,9 +40,10 @@ from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
 from mta.scheduler.crew import Crew
+from mta.scheduler.workshop import Workshop
 from mta.storage import Storage
 from mta.transports import dsn, registry
-from mta.transports.base import DeliveryContext, Transport
+from mta.transports.base import DeliveryContext, Pool, Transport
 
 log = logging.getLogger(__name__)
 
@@ -196,12 +197,12 @@ def deliver(name: str) -> int:
 
 def has_destinations(name: str) -> bool:
     """Whether a transport is one that hands mail to destinations, not to mailboxes here."""
-    return name in registry.transports and bool(registry.get(name).limit)
+    return name in registry.transports and registry.pool_of(name) is Pool.REMOTE
 
 
 def start_delivery(name: str) -> None:
     """`deliver` in this worker's own way: with other hosts in threads of the crew."""
-    if registry.get(name).limit:
+    if registry.pool_of(name) is Pool.REMOTE:
         crew()(name)
     else:
         deliver(name)
@@ -268,9 +269,9 @@ _hourly = _Hourly()
 
 
 @lru_cache(maxsize=1)
-def workshop() -> runner.Workshop:
+def workshop() -> Workshop:
     """What this process's runners work with."""
-    return runner.Workshop(
+    return Workshop(
         transports=transports(),
         directory=directory(),
         context=delivery_context,

@@ -11,7 +11,14 @@ from mta.protocol.dns_resolver import DnsResolver
 from mta.protocol.mx import MxError, MxHost, is_local_address, is_never_local, resolve
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import PolicyType
-from mta.transports.base import AddressBook, DeliveryContext, DeliveryRequest, Outcome
+from mta.transports.base import (
+    AddressBook,
+    DeliveryContext,
+    DeliveryRequest,
+    Done,
+    Outcome,
+    Pool,
+)
 from mta.transports.esmtp_connect import Connector, Nexthop, Tls, parse_nexthop, targets_of
 from mta.transports.esmtp_handover import hand_over, same_for_all
 from mta.transports.esmtp_security import Demand, Level, Security
@@ -26,8 +33,10 @@ class Esmtp:
 
     name = "esmtp"
     priority = 50
-    limit = 4
+    limit = 0
     batch = 100
+    pool = Pool.REMOTE
+    done = Done.RELAYED
 
     def __init__(
         self, mx_port: int = MX_PORT, is_local: Callable[[str], bool] = is_local_address

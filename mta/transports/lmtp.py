@@ -16,7 +16,14 @@ from mta.protocol.dns_resolver import DnsResolver
 from mta.protocol.mx import MxError, MxHost, NoAddress, is_ip, literal_address
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import PolicyType
-from mta.transports.base import AddressBook, DeliveryContext, DeliveryRequest, Outcome
+from mta.transports.base import (
+    AddressBook,
+    DeliveryContext,
+    DeliveryRequest,
+    Done,
+    Outcome,
+    Pool,
+)
 from mta.transports.esmtp_connect import (
     Connection,
     Connector,
@@ -47,6 +54,8 @@ class Lmtp:
     priority = 45
     limit = 4
     batch = 100
+    pool = Pool.REMOTE
+    done = Done.DELIVERED
 
     def claim(self, address: str, book: AddressBook) -> str | None:
         nexthop = book.nexthop(address)
