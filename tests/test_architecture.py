@@ -23,6 +23,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "mta.transports.esmtp_handover",
         "mta.transports.esmtp_security",
     ),
+    "mta.transports.uucp": (
+        "mta.protocol",
+        "mta.transports.base",
+        "mta.transports.delivery_command",
+    ),
     "mta.transports.registry": ("mta.protocol", "mta.transports"),
     "mta.models": ("mta.protocol",),
     "mta.queue": ("mta.models", "mta.protocol"),

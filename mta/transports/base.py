@@ -14,6 +14,7 @@ from typing import Protocol
 from mta.protocol.auth_client import Credentials
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
+from mta.protocol.uux import UuxTerms
 
 
 class Result(StrEnum):
@@ -125,6 +126,7 @@ class DeliveryContext:
     `dane` says that the name servers' word on DNSSEC counts, and so TLSA records do. `sts(domain)`
     finds the MTA-STS policy of a domain. `tls_seen` is told what became of TLS with a host.
     `credentials(route_id)` are those of a route that signs in, None when they cannot be had.
+    `uux` is how we use UUCP.
     """
 
     hostname: str
@@ -141,6 +143,7 @@ class DeliveryContext:
     sts: Callable[[str], StsFinding] = lambda domain: NO_POLICY
     tls_seen: Callable[[TlsResult], None] = lambda result: None
     credentials: Callable[[int], Credentials | None] = lambda route_id: None
+    uux: UuxTerms = UuxTerms()
 
 
 class AddressBook(Protocol):

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,30 @@ def run(
             start_new_session=True,
             umask=_UMASK,
             **_identity(owner),
+        )
+    return _Watch(process, patience).until_the_end()
+
+
+def run_program(
+    words: Sequence[str], runner: Account | None, stdin: bytes, patience: float
+) -> Ended:
+    """Runs a program of this host, no shell, with these words as they are; limits as for `run`.
+
+    As `runner`, who needs no home, or as ourselves. Raises OSError when it cannot be started.
+    """
+    with tempfile.TemporaryFile() as message:
+        message.write(stdin)
+        message.seek(0)
+        process = subprocess.Popen(
+            words,
+            stdin=message,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env={"PATH": _PATH, "LC_ALL": "C"},
+            start_new_session=True,
+            umask=_UMASK,
+            **(_identity(runner) if runner else {}),
         )
     return _Watch(process, patience).until_the_end()
 

@@ -24,6 +24,7 @@ BUILT_IN = {
     "local": "mta.transports.local:Local",
     "esmtp": "mta.transports.esmtp:Esmtp",
     "lmtp": "mta.transports.lmtp:Lmtp",
+    "uucp": "mta.transports.uucp:Uucp",
     "discard": "mta.transports.discard:Discard",
 }
 

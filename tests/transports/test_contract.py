@@ -19,7 +19,11 @@ def closed_port() -> Iterator[int]:
 
 
 def nexthop_for(name: str, port: int) -> str:
-    nexthops = {"esmtp": f"relay:[127.0.0.1]:{port}", "lmtp": f"lmtp:[127.0.0.1]:{port}"}
+    nexthops = {
+        "esmtp": f"relay:[127.0.0.1]:{port}",
+        "lmtp": f"lmtp:[127.0.0.1]:{port}",
+        "uucp": "uucp:apple",
+    }
     return nexthops.get(name, "")
 
 
@@ -45,6 +49,7 @@ def test_each_address_has_one_taker():
         nexthops={
             "x@example.org": "relay:[127.0.0.1]:25",
             "kept@example.net": "lmtp:/run/lmtp",
+            "far@example.net": "uucp:apple",
             "trap@example.net": "discard:",
         },
     )
@@ -59,4 +64,5 @@ def test_each_address_has_one_taker():
     assert taker("ann@example.com") == ("local", "")
     assert taker("trap@example.net") == ("discard", "discard:")
     assert taker("kept@example.net") == ("lmtp", "lmtp:/run/lmtp")
+    assert taker("far@example.net") == ("uucp", "uucp:apple")
     assert taker("x@example.org") == ("esmtp", "relay:[127.0.0.1]:25")
