@@ -347,6 +347,7 @@ def delivery_context(
         dane=dnssec.is_believed(times.dnssec, settings.ENVIRONMENT.dns),
         sts=_sts_policies().find if times.mtasts else lambda domain: NO_POLICY,
         credentials=directory().credentials,
+        uux=directory().uux,
     )
 
 
@@ -356,9 +357,9 @@ def _sts_policies() -> sts.StsPolicies:
 
 
 def _received(envelope: Envelope, arrival: intake.Arrival) -> bytes:
-    words = {Source.DSN: "internal", Source.FORWARD: "internal"}
+    words = {Source.DSN: "internal", Source.FORWARD: "internal", Source.UUCP: "UUCP"}
     return trace.received(
-        helo="",
+        helo=envelope.helo if envelope.source is Source.UUCP else "",
         client_ip="",
         hostname=hostname(),
         protocol=words.get(envelope.source, "local"),

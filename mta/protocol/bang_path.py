@@ -22,6 +22,12 @@ _MAX_HOSTS = 16
 _NOBODY = "mailer-daemon"
 
 
+def is_path(text: str) -> bool:
+    """Whether the text names hosts, one or several, and no user."""
+    hosts = text.split("!")
+    return len(hosts) <= _MAX_HOSTS and all(map(_HOST.match, hosts))
+
+
 class BadPath(ValueError):
     """The path leads nowhere; the message says why."""
 
@@ -56,7 +62,7 @@ class Neighbourhood:
         user = hosts.pop()
         if not hosts or hosts[0] not in self.neighbours:
             return None
-        if not user or len(hosts) > _MAX_HOSTS or not all(map(_HOST.match, hosts)):
+        if not user or not is_path("!".join(hosts)):
             raise BadPath("invalid UUCP bang path")
         count = self._hosts_passed(hosts)
         return Way("!".join(hosts[:count]), "!".join([*hosts[count:], user]))

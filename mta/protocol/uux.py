@@ -9,10 +9,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mta.protocol import address as addresses
-from mta.protocol import header_fields, mailbox_list
+from mta.protocol import uucp_headers
 from mta.protocol.bang_path import Neighbourhood
-from mta.protocol.header_fields import Field
 
 # Courier's: print the job's name, and let it go before news.
 DEFAULT_FLAGS = "-j -g C"
@@ -23,7 +21,6 @@ _HARMLESS = re.compile(
 )
 _FLAG = re.compile(r"[A-Za-z0-9_.,=/:+-]+\Z")
 _MAX_WORD = 500
-_ADDRESS_FIELDS = frozenset({"from", "to", "cc", "reply-to", "sender"})
 
 
 class UnsafeWord(ValueError):
@@ -80,37 +77,5 @@ def message(
     when = time.asctime(time.gmtime(created_at))
     first = f"From {harmless(sender)} {when} remote from {terms.town.me}\n".encode()
     if terms.rewrites_headers:
-        content = _with_paths(content, terms.town, system)
+        content = uucp_headers.outward(content, terms.town, system)
     return first + content.replace(b"\r\n", b"\n")
-
-
-def _with_paths(content: bytes, town: Neighbourhood, system: str) -> bytes:
-    header, rest = header_fields.cut(content)
-    fields = [_rewritten(field, town, system) for field in header_fields.split(header)]
-    return b"".join(field.raw for field in fields) + rest
-
-
-def _rewritten(field: Field, town: Neighbourhood, system: str) -> Field:
-    """A field that cannot be read as addresses stays as it is."""
-    if field.name not in _ADDRESS_FIELDS:
-        return field
-
-    def path(text: str) -> str:
-        return _header_path(text, town, system)
-
-    try:
-        body = mailbox_list.mapped(field.body, path, column=len(field.name) + 1)
-    except mailbox_list.MailboxListError:
-        return field
-    if body is None:
-        return field
-    return Field(field.name, field.raw[: len(field.name)] + b":" + body + b"\r\n")
-
-
-def _header_path(text: str, town: Neighbourhood, system: str) -> str:
-    """The path for an address in a header; what would need quotes stays an address."""
-    try:
-        path = town.header(system, addresses.parse(text, need_domain=False))
-        return path if addresses.quote_local(path) == path else text
-    except (addresses.AddressError, UnicodeEncodeError):
-        return text
