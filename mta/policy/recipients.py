@@ -261,7 +261,8 @@ class _Expansion:
         if way is None:
             return None
         self._tell(f"{address} is {way.user} at {way.system}, by UUCP")
-        self._end(address)
+        # A path is the same at each of our names.
+        self._end(f"{local}@{self._home}")
         return Standing.UUCP
 
     def _extension(self, name: str, account: str) -> Standing | None:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 MAX_OUTPUT = 4095
@@ -81,7 +82,7 @@ def run(
 
 
 def run_program(
-    words: Sequence[str], runner: Account | None, stdin: bytes, patience: float
+    program: str, words: Sequence[str], runner: Account | None, stdin: bytes, patience: float
 ) -> Ended:
     """Runs a program of this host, no shell, with these words as they are; limits as for `run`.
 
@@ -91,7 +92,9 @@ def run_program(
         message.write(stdin)
         message.seek(0)
         process = subprocess.Popen(
-            words,
+            # What it complains about itself is read by others, whom our paths do not concern.
+            [Path(program).name, *words],
+            executable=program,
             stdin=message,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

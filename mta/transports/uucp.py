@@ -91,7 +91,7 @@ class Uucp:
         context.committing([each.id for each in recipients])
         runner = account(_OWNER) if os.geteuid() == 0 else None
         try:
-            ended = run_program([program, *words], runner, text, self._patience)
+            ended = run_program(program, words, runner, text, self._patience)
         except OSError as error:
             reply = Reply(451, "4.3.5", f"uux cannot be started: {error.strerror}")
             yield from _same_for_all(recipients, Result.DEFERRED, reply, unreachable=True)
