@@ -28,6 +28,7 @@ _WORDS = {
     Standing.UNANSWERED: "an address that cannot be looked up now: deferred",
     Standing.LOOP: "an alias that leads nowhere: refused",
     Standing.RETURN_PATH: "a return path of ours (SRS): takes reports only",
+    Standing.UUCP: "a path to a UUCP neighbour",
     Standing.BAD_RETURN_PATH: "no return path of ours (SRS): refused",
 }
 
@@ -161,6 +162,8 @@ def _standing(address: str, book: Directory) -> Standing:
         return Standing.FOREIGN
     if kind is DomainKind.BACKUP:
         return Standing.BACKUP
+    if book.nexthop(address).startswith("uucp:"):
+        return Standing.UUCP
     enabled = book.mailbox(address.lower())
     if enabled is None:
         return Standing.ACCOUNT if book.account(address) else Standing.UNKNOWN

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from django.contrib.auth.hashers import check_password
@@ -27,6 +27,7 @@ from mta.models import (
     RetryOverride,
     Route,
     Settings,
+    UucpNeighbor,
 )
 from mta.policy import recipients, routing
 from mta.policy.facts import (
@@ -42,8 +43,10 @@ from mta.policy.facts import (
 from mta.protocol import address as addresses
 from mta.protocol import alias_program, scram, srs
 from mta.protocol.auth_client import Credentials
+from mta.protocol.bang_path import Neighbourhood
 from mta.protocol.esmtproutes import parse_relay
 from mta.protocol.sealed import Unreadable
+from mta.protocol.uux import UuxTerms, parse_flags
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
 from mta.session_policy import session_policy
@@ -156,6 +159,16 @@ class Directory:
     @property
     def postmaster(self) -> str:
         return f"postmaster@{self._hostname}"
+
+    @property
+    def uucp(self) -> Neighbourhood:
+        return self._policy.uucp
+
+    @property
+    def uux(self) -> UuxTerms:
+        settings = self.settings
+        flags = parse_flags(settings.uuxflags)
+        return UuxTerms(self._policy.uucp, flags, settings.uucprewriteheaders)
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         return self._policy.domain_kind(domain)
@@ -285,6 +298,7 @@ class Directory:
             domain_times=_changed_times(RetryOverride.Scope.DOMAIN),
             transport_times=_changed_times(RetryOverride.Scope.TRANSPORT),
             auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,
+            uucp=self._neighbourhood(settings, domains),
             **session_policy(settings),
         )
         self._accounts = _accounts(settings)
@@ -296,6 +310,14 @@ class Directory:
         self._resolutions = {}
         self._passing = {}
         self._delivered_by = {}
+
+    def _neighbourhood(self, settings: Settings, domains: Iterable[Domain]) -> Neighbourhood:
+        return Neighbourhood(
+            me=settings.uucpme or self._hostname.partition(".")[0],
+            home=self._hostname,
+            domains=frozenset(row.name for row in domains if row.kind == DomainKind.LOCAL),
+            neighbours=dict(UucpNeighbor.objects.values_list("path", "flags")),
+        )
 
 
 class AddressBook(Protocol):

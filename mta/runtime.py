@@ -390,6 +390,7 @@ def delivery_context(
             alias_user=times.aliasuser,
         ),
         alias_instructions=directory().alias_instructions,
+        uux=directory().uux,
     )
 
 
@@ -399,9 +400,9 @@ def _sts_policies() -> sts.StsPolicies:
 
 
 def _received(envelope: Envelope, arrival: intake.Arrival, comment: str) -> bytes:
-    words = {Source.DSN: "internal", Source.FORWARD: "internal"}
+    words = {Source.DSN: "internal", Source.FORWARD: "internal", Source.UUCP: "UUCP"}
     return trace.received(
-        helo="",
+        helo=envelope.helo if envelope.source is Source.UUCP else "",
         client_ip="",
         hostname=hostname(),
         protocol=words.get(envelope.source, "local"),

@@ -22,6 +22,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "mta.transports.mbox_file",
         "mta.transports.delivery_command",
     ),
+    # LMTP is ESMTP but for the greeting and the last replies.
+    "mta.transports.lmtp": (
+        "mta.protocol",
+        "mta.transports.base",
+        "mta.transports.esmtp_connect",
+        "mta.transports.esmtp_handover",
+        "mta.transports.esmtp_security",
+    ),
     "mta.transports.registry": ("mta.protocol", "mta.transports"),
     "mta.models": ("mta.protocol",),
     "mta.queue": ("mta.models", "mta.protocol"),

@@ -7,7 +7,7 @@ from django.apps import apps
 from mta.models import DeliveryLimit, Domain, Mailbox, PolicyChange
 
 # The column that a row is known by, in order of preference.
-_NAMES = ("name", "prefix", "zone", "pattern", "rule", "network", "address", "domain")
+_NAMES = ("name", "prefix", "zone", "pattern", "rule", "network", "address", "domain", "path")
 # A limit has no name of its own.
 _LIMIT = ("scope", "transport", "nexthop")
 

@@ -20,6 +20,7 @@ from mta.models import (
     FreemailDomain,
     Listener,
     SpamTrap,
+    UucpNeighbor,
 )
 
 MOST_REPLY = 120
@@ -56,6 +57,17 @@ class DeliveryLimitAdmin(PolicyAdmin):
     empty_list = (
         "Each destination takes as many deliveries at once as the setting maxhost says. A limit "
         "here overrides it for one destination, or for all with *, and may set a rate."
+    )
+
+
+@admin.register(UucpNeighbor)
+class UucpNeighborAdmin(PolicyAdmin):
+    list_display = ("path", "flags", "note")
+    search_fields = ("path", "note")
+    fields = ("path", "flags", "note")
+    empty_list = (
+        "No mail goes by UUCP, but what a route sends there. Mail to a neighbour listed here is "
+        "taken from everybody, as apple!john at one of our domains."
     )
 
 

@@ -98,6 +98,13 @@ SETTING_GROUPS: tuple[Group, ...] = (
             ),
         },
     ),
+    (
+        "UUCP",
+        {
+            "description": "For mail to the UUCP neighbours. Who they are is a page of its own.",
+            "fields": ("uucpme", "uuxflags", "uucprewriteheaders"),
+        },
+    ),
     ("Reports", {"fields": (("dsnlimit", "dsn_postmaster"),)}),
     (
         "Self-care",

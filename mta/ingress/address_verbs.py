@@ -11,7 +11,7 @@ from mta.protocol import address as addresses
 from mta.protocol import status
 from mta.protocol.reply import Reply
 
-_FOREIGN = {Standing.FOREIGN, Standing.BACKUP}
+_FOREIGN = {Standing.FOREIGN, Standing.BACKUP, Standing.UUCP}
 _KNOWN = {Standing.MAILBOX, Standing.ACCOUNT, Standing.ALIAS}
 
 

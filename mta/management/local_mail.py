@@ -6,7 +6,7 @@ Exit status (sysexits.h): 0 queued, 64 wrong options, 67 refused for good, 75 tr
 
 import pwd
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +24,7 @@ EX_OK = 0
 EX_USAGE = 64
 EX_NOUSER = 67
 EX_TEMPFAIL = 75
+EX_NOPERM = 77
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +78,25 @@ def full_name_of(uid: int) -> str:
 
 def take(arguments: Sequence[str], caller: Caller, content: Readable) -> Result:
     """Queue what the stream holds, or say why not. Never raises for what a caller may do wrong."""
+    return answered(lambda: _take(arguments, caller, content))
+
+
+def _take(arguments: Sequence[str], caller: Caller, content: Readable) -> str:
+    """What is to be printed. Raises what `answered` turns into a result."""
+    options = parse_options(arguments)
+    message = read_message(content, Settings.load().sizelimit)
+    envelope, whole = build(_draft(options, caller, message))
+    if options.print_only:
+        return whole.replace(b"\r\n", b"\n").decode("utf-8", "replace")
+    runtime.enqueue(envelope, whole)
+    return ""
+
+
+def answered(work: Callable[[], str]) -> Result:
+    """The result of work that gives what is to be printed, or raises UsageError, SubmissionError
+    or DatabaseError."""
     try:
-        options = parse_options(arguments)
-        message = _read(content, Settings.load().sizelimit)
-        envelope, whole = build(_draft(options, caller, message))
-        if options.print_only:
-            return Result(EX_OK, whole.replace(b"\r\n", b"\n").decode("utf-8", "replace"))
-        runtime.enqueue(envelope, whole)
-        return Result(EX_OK)
+        return Result(EX_OK, work())
     except UsageError as error:
         return Result(EX_USAGE, complaint=str(error))
     except SubmissionError as error:
@@ -114,7 +126,7 @@ def _draft(options: Options, caller: Caller, content: bytes) -> Draft:
     )
 
 
-def _read(content: Readable, limit: int) -> bytes:
+def read_message(content: Readable, limit: int) -> bytes:
     """The whole stream, up to the size limit. Raises SubmissionError beyond it."""
     message = content.read(limit + 1)
     if len(message) > limit:

@@ -52,14 +52,16 @@ class Options:
     recipients: tuple[str, ...] = ()
 
 
-def parse_options(arguments: Sequence[str]) -> Options:
-    """Read the arguments. Raises UsageError."""
+def parse_options(arguments: Sequence[str], only: frozenset[str] | None = None) -> Options:
+    """Read the arguments; with `only` those options. Raises UsageError."""
     values: dict[str, str] = {}
     recipients: list[str] = []
     flags = set()
     for option, value in _words(arguments):
         if option == "":
             recipients.append(value)
+        elif only is not None and option not in only:
+            raise UsageError(f"{option}: there is no such option here")
         elif option in _ELSEWHERE:
             raise UsageError(f"{option}: {_ELSEWHERE[option]}")
         elif option in _FLAGS:

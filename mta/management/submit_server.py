@@ -3,7 +3,8 @@
 The kernel says who is there (SO_PEERCRED), so nobody needs a password, nothing of the home has to
 be readable, and the account in the envelope is the real one. One connection is one message:
 
-    client  one line of JSON: {"arguments": [...], "variables": {"MAILUSER": ...}}
+    client  one line of JSON: {"program": "sendmail" or "rmail", "arguments": [...],
+            "variables": {"MAILUSER": ...}}
             the message in pieces, each behind its length in four octets; a length of 0 ends it
     server  one line of JSON: {"code": 0, "printed": "", "complaint": ""}
 """
@@ -23,6 +24,7 @@ from typing import Any
 from django.db import close_old_connections, connections
 
 from mta.management.local_mail import EX_TEMPFAIL, EX_USAGE, Caller, Result, full_name_of, take
+from mta.management.uucp_mail import take_rmail
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,11 @@ MAX_OF_ONE_USER = 8
 MAX_OF_ALL = 32
 # A program that neither writes nor ends is let go after this.
 IDLE_SECONDS = 300.0
-VARIABLES = ("MAILUSER", "MAILSUSER", "MAILHOST", "MAILSHOST", "MAILNAME", "NAME")
+VARIABLES = (
+    *("MAILUSER", "MAILSUSER", "MAILHOST", "MAILSHOST", "MAILNAME", "NAME"),
+    *("UU_MACHINE", "UU_USER"),
+)
+_PROGRAMS = {"sendmail": take, "rmail": take_rmail}
 _CREDENTIALS = struct.Struct("3i")
 _LENGTH = struct.Struct("!I")
 
@@ -78,14 +84,14 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _take(self, uid: int) -> Result:
         try:
-            arguments, variables = _head(self.rfile.readline(MAX_HEAD))
+            program, arguments, variables = _head(self.rfile.readline(MAX_HEAD))
         except BadHead as error:
             return Result(EX_USAGE, complaint=str(error))
         close_old_connections()
         try:
             account = _account(uid)
             caller = Caller(account, full_name_of(uid), variables)
-            result = take(arguments, caller, _Pieces(self.rfile))
+            result = _PROGRAMS[program](arguments, caller, _Pieces(self.rfile))
         except CutOff:
             result = Result(EX_TEMPFAIL, complaint="the message was cut off")
         finally:
@@ -151,14 +157,17 @@ def _account(uid: int) -> str:
         return f"uid{uid}"
 
 
-def _head(line: bytes) -> tuple[list[str], dict[str, str]]:
-    """Arguments and variables. Raises BadHead."""
+def _head(line: bytes) -> tuple[str, list[str], dict[str, str]]:
+    """Program, arguments and variables. Raises BadHead."""
     try:
         head = json.loads(line)
+        program = head.get("program", "sendmail")
         arguments = [str(each) for each in head["arguments"]]
         variables = {name: str(head["variables"].get(name, "")) for name in VARIABLES}
         for each in (*arguments, *variables.values()):
             each.encode()
+        if program not in _PROGRAMS:
+            raise ValueError(program)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadHead("the options cannot be read: they must be UTF-8 text") from error
-    return arguments, variables
+    return program, arguments, variables

@@ -24,6 +24,7 @@ from mta.models.rule import RuleState
 from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
 from mta.models.settings import CheckHelo, DnssecTrust, Settings
 from mta.models.tls import StsPolicy, TlsTally
+from mta.models.uucp import UucpNeighbor
 
 __all__ = [
     "AccessRule",
@@ -64,4 +65,5 @@ __all__ = [
     "StsPolicy",
     "Tally",
     "TlsTally",
+    "UucpNeighbor",
 ]

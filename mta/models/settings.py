@@ -8,7 +8,9 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from mta.protocol import instructions
+from mta.protocol.bang_path import is_path
 from mta.protocol.esmtproutes import parse_relay
+from mta.protocol.uux import DEFAULT_FLAGS, parse_flags
 
 
 class CheckHelo(models.IntegerChoices):
@@ -73,6 +75,20 @@ def validate_unprivileged(value: str) -> None:
     """The name of a user that is not root. Raises ValidationError."""
     if value == "root" or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*\$?", value):
         raise ValidationError("the name of a user other than root is expected")
+
+
+def validate_node(value: str) -> None:
+    """A node name of UUCP. Raises ValidationError."""
+    if value and ("!" in value or not is_path(value)):
+        raise ValidationError(f"{value!r} is not a node name")
+
+
+def validate_uux_flags(value: str) -> None:
+    """Options of uux. Raises ValidationError."""
+    try:
+        parse_flags(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
 
 
 def _spf(default: str, help_text: str) -> "models.CharField[str, str]":
@@ -253,6 +269,23 @@ class Settings(models.Model):
         default="",
         validators=[validate_relay],
         help_text="HOST[:PORT] that takes what waits for another host longer than warntime",
+    )
+    uucpme = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        validators=[validate_node],
+        help_text="our node name in UUCP; empty for the first label of this host's name",
+    )
+    uucprewriteheaders = models.BooleanField(
+        default=False, help_text="addresses in headers become bang paths for UUCP, and back"
+    )
+    uuxflags = models.CharField(
+        max_length=200,
+        blank=True,
+        default=DEFAULT_FLAGS,
+        validators=[validate_uux_flags],
+        help_text="options of uux",
     )
     maxhost = models.PositiveIntegerField(
         default=4,

@@ -114,6 +114,7 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         recipients.mailbox,
         recipients.alias,
         recipients.srs,
+        recipients.uucp_neighbour,
         recipients.backup_domain,
         recipients.unknown_here,
         relay.authenticated_user,

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from mta.policy.question import Answer, Question, Unanswered
+from mta.protocol.bang_path import Neighbourhood
 
 MAX_TERMS_KEPT = 10_000
 
@@ -152,7 +153,7 @@ class Policy:
     """The configuration in force, as of `version`. `hostname` is our own name.
 
     `separators` set extensions off, by domain. With `srs_key` foreign mail that aliases send on
-    gets return paths of ours, made with it; without one it does not.
+    gets return paths of ours, made with it; without one it does not. `uucp` is our place there.
     """
 
     version: int
@@ -181,6 +182,7 @@ class Policy:
     suppress_backscatter: bool = True
     vrfy: bool = False
     expn: bool = False
+    uucp: Neighbourhood = Neighbourhood()
     _terms: dict[tuple[str, str], Terms] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -280,6 +282,7 @@ class Standing(StrEnum):
     LOOP = "loop"
     RETURN_PATH = "return-path"
     BAD_RETURN_PATH = "bad-return-path"
+    UUCP = "uucp"
 
 
 @dataclass(frozen=True, slots=True)

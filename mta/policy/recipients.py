@@ -21,6 +21,7 @@ from mta.policy.rule import Finding, Rule, accept, passed, refuse
 from mta.protocol import address as addresses
 from mta.protocol import alias_program, extension, status, virtual_domain
 from mta.protocol import srs as srs_protocol
+from mta.protocol.bang_path import BadPath, Neighbourhood
 from mta.protocol.envelope import Recipient
 from mta.protocol.srs import SrsError
 
@@ -39,10 +40,13 @@ class Lookup(Protocol):
     characters that set a domain's extensions off ("ann+lists"), "" when it has none;
     `returns_to` is whom a bounce to a return path of ours is for, and raises SrsError;
     `system_account` is the system's user that a local part of the host's own domain belongs to, and
-    raises CannotTell."""
+    raises CannotTell. `uucp` is our place among the hosts of UUCP."""
 
     @property
     def postmaster(self) -> str: ...
+
+    @property
+    def uucp(self) -> Neighbourhood: ...
 
     def domain_kind(self, domain: str) -> DomainKind | None: ...
 
@@ -191,6 +195,15 @@ def srs(facts: Facts, policy: Policy) -> Finding:
 
 
 @Rule
+def uucp_neighbour(facts: Facts, policy: Policy) -> Finding:
+    """A path to a neighbour of ours. Who listed the neighbour wished that mail for it is taken."""
+    resolution = _rcpt(facts).resolution
+    if resolution.standing is Standing.UUCP:
+        return accept(resolution.steps[-1])
+    return passed("not a path to a UUCP neighbour")
+
+
+@Rule
 def backup_domain(facts: Facts, policy: Policy) -> Finding:
     """A domain we take mail for and pass on (backup MX)."""
     if _rcpt(facts).resolution.standing is Standing.BACKUP:
@@ -237,6 +250,8 @@ class _Expansion:
         """
         local, domain = addresses.split(address)
         kind = self._lookup.domain_kind(domain)
+        if "!" in local and self._is_ours(domain) and (found := self._bang_path(address, local)):
+            return found
         if kind is DomainKind.LOCAL:
             return self._follow_home(address, local, account)
         if kind is not DomainKind.HOSTED:
@@ -274,6 +289,25 @@ class _Expansion:
         self._tell(f"{address} is a return path of ours for {sender}")
         standing = self._deeper(sender)
         return standing if standing in _NO_WAY_ON else Standing.RETURN_PATH
+
+    def _is_ours(self, domain: str) -> bool:
+        """Also by the host's own name, whether or not it has mailboxes."""
+        kind = self._lookup.domain_kind(domain)
+        return kind in (DomainKind.LOCAL, DomainKind.HOSTED) or domain == self._home
+
+    def _bang_path(self, address: str, local: str) -> Standing | None:
+        """A path that begins with a neighbour of ours; any other name with a "!" is just a name."""
+        try:
+            way = self._lookup.uucp.way(local)
+        except BadPath as error:
+            self._tell(f"{address}: {error}")
+            return Standing.UNKNOWN
+        if way is None:
+            return None
+        self._tell(f"{address} is {way.user} at {way.system}, by UUCP")
+        # A path is the same at each of our names.
+        self._end(f"{local}@{self._home}")
+        return Standing.UUCP
 
     def _extension(self, name: str, account: str) -> Standing | None:
         """Whoever has the name without its extension."""

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from mta.policy.facts import DomainKind, Policy, RouteFact, parents
 from mta.protocol import address as addresses
+from mta.protocol.bang_path import BadPath
 from mta.protocol.route_target import is_target
 
 DISCARD = "discard"
@@ -33,12 +34,15 @@ class CannotTell(Exception):
 
 
 def nexthop(address: str, policy: Policy, sender: str = "") -> str:
-    """The next hop of an address; "" for a domain whose mail ends here."""
+    """The next hop of an address; "" for one whose mail ends here."""
     route = applied_route(address, policy, sender)
     if route is not None and route.relay:
         return _word(route)
-    domain = addresses.split(address)[1]
-    if _ends_here(domain, policy):
+    local, domain = addresses.split(address)
+    here = _ends_here(domain, policy)
+    if "!" in local and (here or domain == policy.hostname) and (hop := _neighbour(local, policy)):
+        return hop
+    if here:
         return ""
     return f"mx:{domain}{_options(route)}" if route else f"mx:{domain}"
 
@@ -108,6 +112,15 @@ def _options(route: RouteFact) -> str:
     credentials = f"AUTH={route.credentials}" if route.credentials else ""
     options = (route.security, route.ip_version, credentials)
     return "".join(f"/{option}" for option in options if option)
+
+
+def _neighbour(local: str, policy: Policy) -> str:
+    """The next hop of a path that begins with one of our neighbours, "" for any other name."""
+    try:
+        way = policy.uucp.way(local)
+    except BadPath:
+        return ""
+    return f"uucp:{way.system}" if way else ""
 
 
 class Claimant(Protocol):

@@ -13,6 +13,7 @@ class Source(StrEnum):
     ESMTP = "esmtp"
     SUBMISSION = "submission"
     LOCAL = "local"
+    UUCP = "uucp"
     DSN = "dsn"
     FORWARD = "forward"
 

@@ -5,7 +5,7 @@ lenient as readers of mail are, except in the addresses.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -59,13 +59,21 @@ def completed(body: bytes, default_domain: str, *, ace: bool, column: int = 0) -
     """
     if _PLAIN_LIST.match(body):
         return None
+    return mapped(body, lambda text: _whole(text, default_domain, ace=ace), column)
+
+
+def mapped(body: bytes, change: Callable[[str], str], column: int = 0) -> bytes | None:
+    """The body of an address field with each address changed, None when none is.
+
+    Raises MailboxListError.
+    """
     text = body.decode("utf-8", "surrogateescape")
     elements: list[str] = []
     current: list[str] = []
     position, changed = 0, False
     for mailbox, separator in _mailboxes(_tokens(text)):
         old = "".join(token.text for token in mailbox)
-        new = _whole(old, default_domain, ace=ace) if old else ""
+        new = change(old) if old else ""
         if new != old:
             current += [text[position : mailbox[0].start], new]
             position, changed = mailbox[-1].end, True

@@ -1,12 +1,14 @@
 """An SMTP client for one connection: greeting, EHLO, STARTTLS, transactions, QUIT (RFC 5321).
 
-It writes and reads and keeps to the protocol; what a reply means for a recipient is the
-caller's business. Every method raises an SmtpError when the session cannot go on.
+It also speaks LMTP (RFC 2033), where the greeting is LHLO and the end of the data is answered once
+for each recipient that was accepted. It writes and reads and keeps to the protocol; what a reply
+means for a recipient is the caller's business. Every method raises an SmtpError when the session
+cannot go on.
 """
 
 import base64
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,14 +33,18 @@ _LINES_PER_VERDICT = 20
 
 
 class SmtpClient:
-    """One connection. `timeouts` in seconds, by the keys of DEFAULT_TIMEOUTS.
+    """One connection. `timeouts` in seconds, by the keys of DEFAULT_TIMEOUTS; `lmtp` says that the
+    peer speaks LMTP.
 
     `offered` maps the extensions of the last EHLO, in upper case, to their arguments. `unfinished`
     says that MAIL was accepted but no end of DATA came, so that a RSET is due before the next.
     """
 
-    def __init__(self, stream: SmtpStream, timeouts: Mapping[str, float]) -> None:
+    def __init__(
+        self, stream: SmtpStream, timeouts: Mapping[str, float], *, lmtp: bool = False
+    ) -> None:
         self.stream = stream
+        self.lmtp = lmtp
         self.offered: dict[str, str] = {}
         self._timeouts = {**DEFAULT_TIMEOUTS, **timeouts}
         self.unfinished = False
@@ -47,10 +53,13 @@ class SmtpClient:
         return self.stream.read_reply(self._timeouts["helo"])
 
     def hello(self, hostname: str) -> Reply:
-        """EHLO, and HELO where the peer does not know EHLO. The reply may be negative."""
-        reply = self._command(f"EHLO {hostname}", "helo")
+        """EHLO, and HELO where the peer does not know EHLO; LHLO has no older brother.
+
+        The reply may be negative.
+        """
+        reply = self._command(f"{'LHLO' if self.lmtp else 'EHLO'} {hostname}", "helo")
         self.offered = _extensions(reply) if reply.code == 250 else {}
-        if reply.is_permanent:
+        if reply.is_permanent and not self.lmtp:
             reply = self._command(f"HELO {hostname}", "helo")
         return reply
 
@@ -155,8 +164,14 @@ class SmtpClient:
             return None
         return None if reply.is_positive else reply
 
-    def read_verdicts(self, verdicts: Verdicts, count: int) -> list[Reply]:
-        """What the peer says after the final dot about each of `count` accepted recipients."""
+    def read_verdicts(self, verdicts: Verdicts, count: int) -> Iterable[Reply]:
+        """What the peer says after the final dot about each of `count` accepted recipients.
+
+        An LMTP server's replies are read as they are asked for: those that came before it fell
+        silent hold all the same.
+        """
+        if self.lmtp:
+            return (self._read_verdict() for _ in range(count))
         exdata_lines = _LINES_PER_VERDICT * count if verdicts is Verdicts.EXDATA else 0
         reply = self.stream.read_reply(
             self._timeouts["command"],
@@ -176,7 +191,12 @@ class SmtpClient:
         return _final(self.stream.read_reply(self._timeouts["command"]))
 
     def send_nothing(self) -> None:
-        """End a DATA that no recipient is left for; the reply does not matter."""
+        """End a DATA that no recipient is left for; the reply does not matter.
+
+        An LMTP server must not have asked for it (RFC 2033 4.2), and owes no reply now.
+        """
+        if self.lmtp:
+            raise GarbledReply("the peer asks for the data of a message that it takes for nobody")
         self.stream.write(b".\r\n", self._timeouts["data"])
         self.unfinished = False
         self.stream.read_reply(self._timeouts["command"])
@@ -264,10 +284,11 @@ class Transaction:
                 self.accepted.append(index)
             yield Answer(index, command, reply)
 
-    def content(self, content: bytes, before_final_dot: Callable[[], None]) -> list[Reply]:
+    def content(self, content: bytes, before_final_dot: Callable[[], None]) -> Iterable[Reply]:
         """Send the content to the accepted recipients. One reply for each, in their order.
 
-        It is the reply to DATA itself when that is negative.
+        It is the reply to DATA itself when that is negative. The replies of an LMTP server are
+        read while they are gone through, which raises what reading them raises.
         """
         if self._chunked:
             return self._chunk(content, before_final_dot)
@@ -279,7 +300,7 @@ class Transaction:
         return [go_ahead] * len(self.accepted)
 
     def _chunk(self, content: bytes, before_end: Callable[[], None]) -> list[Reply]:
-        replies = self._send(self._client.send_chunk, chunk_content(content), before_end)
+        replies = list(self._send(self._client.send_chunk, chunk_content(content), before_end))
         if replies[0].code in _NOT_UNDERSTOOD:
             # A fault of the peer's, or of a firewall before it, and no word on the mail.
             raise GarbledReply(f"the peer offers CHUNKING, but answers BDAT with {replies[0]}")
@@ -290,7 +311,7 @@ class Transaction:
         send: Callable[[bytes, Callable[[], None]], None],
         content: bytes,
         before_end: Callable[[], None],
-    ) -> list[Reply]:
+    ) -> Iterable[Reply]:
         try:
             send(content, before_end)
         except PeerGone:

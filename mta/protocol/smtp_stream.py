@@ -186,6 +186,19 @@ def open_stream(address: str, port: int, timeout: float, lifetime: float) -> Smt
     return SmtpStream(connection, lifetime)
 
 
+def open_unix_stream(path: str, timeout: float, lifetime: float) -> SmtpStream:
+    """Connect to a socket in the file system. Raises ConnectFailed."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(path)
+    except (OSError, ValueError) as error:
+        connection.close()
+        # The kernel says "try again" of a socket that has too many waiting already.
+        raise ConnectFailed(f"no connection to the socket: {reason(error)}") from error
+    return SmtpStream(connection, lifetime)
+
+
 def reason(error: Exception) -> str:
     """The short text of a system error, without its number and without machine paths."""
     if isinstance(error, ssl.SSLError):

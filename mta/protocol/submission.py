@@ -35,6 +35,7 @@ class Draft:
     `recipients` are those named on the command line; without any, they are read from To, Cc and
     Bcc, or with `bcc_only` from Bcc. `author` and `author_name` are for a From header that is
     missing. `notify` is a NOTIFY list in upper case. `unique` is the left side of a Message-ID.
+    `helo` names the host that it came from, "" for this one.
     """
 
     content: bytes
@@ -50,6 +51,8 @@ class Draft:
     ret: str = ""
     envid: str = ""
     verp: bool = False
+    source: Source = Source.LOCAL
+    helo: str = ""
 
 
 @dataclass(slots=True)
@@ -76,7 +79,8 @@ def build(draft: Draft) -> tuple[Envelope, bytes]:
     envelope = Envelope(
         reverse_path=_address(draft.reverse_path, draft.hostname) if draft.reverse_path else "",
         recipients=recipients,
-        source=Source.LOCAL,
+        source=draft.source,
+        helo=draft.helo,
         ret=draft.ret,
         envid=draft.envid,
         verp=draft.verp,

@@ -34,7 +34,8 @@ def received(
     """One folded Received header, CRLF included.
 
     `recipient` is named only when there is just one, so that no hidden recipient is shown.
-    `client_ip` is "" for mail made on this host. `comment` is told in parentheses.
+    `client_ip` is "" for mail made on this host, or brought by UUCP from the node `helo`. `comment`
+    is told in parentheses.
     """
     lines = [f"Received: {_from(helo, client_ip)}"]
     comments = []
@@ -63,6 +64,7 @@ def _date(second: datetime) -> str:
 
 def _from(helo: str, client_ip: str) -> str:
     if not client_ip:
-        return "from localhost (local program)"
+        node = _UNSAFE.sub("-", helo)
+        return f"from {node} (by UUCP)" if node else "from localhost (local program)"
     literal = f"IPv6:{client_ip}" if ":" in client_ip else client_ip
     return f"from {_UNSAFE.sub('-', helo) or 'unknown'} ([{literal}])"

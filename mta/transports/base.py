@@ -14,6 +14,7 @@ from typing import Protocol
 from mta.protocol.auth_client import Credentials
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
+from mta.protocol.uux import UuxTerms
 
 
 class Result(StrEnum):
@@ -145,6 +146,7 @@ class DeliveryContext:
     finds the MTA-STS policy of a domain. `tls_seen` is told what became of TLS with a host.
     `credentials(route_id)` are those of a route that signs in, None when they cannot be had.
     `alias_instructions(name)` are the members of an alias that are programs and files.
+    `uux` is how we use UUCP.
     """
 
     hostname: str
@@ -163,6 +165,7 @@ class DeliveryContext:
     credentials: Callable[[int], Credentials | None] = lambda route_id: None
     accounts: AccountSettings = AccountSettings()
     alias_instructions: Callable[[str], Sequence[str]] = lambda name: ()
+    uux: UuxTerms = UuxTerms()
 
 
 class AddressBook(Protocol):

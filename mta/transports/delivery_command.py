@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 MAX_OUTPUT = 4095
@@ -97,24 +98,48 @@ def run_program(
     Raises NotPermittedError, and OSError when it cannot be started.
     """
     check_permitted(owner)
-    process = subprocess.Popen(
-        arguments,
+    return _ended(
+        patience,
+        printed,
+        args=arguments,
         stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if printed else subprocess.STDOUT,
         cwd=owner.home,
         env=_environment(owner, variables),
-        start_new_session=True,
-        umask=_UMASK,
         **_identity(owner),
     )
-    watch = _Watch(process, patience)
-    assert process.stdout is not None
-    watch.gather(process.stdout, printed or MAX_OUTPUT)
-    if process.stderr is not None:
-        watch.gather(process.stderr, MAX_OUTPUT)
-    code, outputs = watch.until_the_end()
-    return Ended(code, outputs[-1], outputs[0] if printed else b"")
+
+
+def run_tool(
+    program: str, words: Sequence[str], runner: Account | None, stdin: bytes, patience: float
+) -> Ended:
+    """Runs a program of this host, no shell, with these words as they are.
+
+    As `runner`, who needs no home, or as ourselves. Raises OSError when it cannot be started.
+    """
+    with tempfile.TemporaryFile() as message:
+        message.write(stdin)
+        message.seek(0)
+        return _ended(
+            patience,
+            # What it complains about itself is read by others, whom our paths do not concern.
+            args=[Path(program).name, *words],
+            executable=program,
+            stdin=message,
+            cwd="/",
+            env={"PATH": PATH, "LC_ALL": "C"},
+            **(_identity(runner) if runner else {}),
+        )
+
+
+def _ended(patience: float, printed: int = 0, **process: Any) -> Ended:
+    started = subprocess.Popen(
+        **process,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if printed else subprocess.STDOUT,
+        start_new_session=True,
+        umask=_UMASK,
+    )
+    return _Watch(started, patience, printed).until_the_end()
 
 
 def _identity(owner: Account) -> dict[str, Any]:
@@ -148,16 +173,16 @@ class _Stream:
 class _Watch:
     """Looks after one process; what it started is ended with it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], patience: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], patience: float, printed: int) -> None:
         self._process = process
         self._end = time.monotonic() + patience
-        self._streams: list[_Stream] = []
+        self._printed = printed
+        assert process.stdout is not None
+        self._streams = [_Stream(process.stdout, printed or MAX_OUTPUT)]
+        if process.stderr is not None:
+            self._streams.append(_Stream(process.stderr, MAX_OUTPUT))
 
-    def gather(self, file: IO[bytes], limit: int) -> None:
-        self._streams.append(_Stream(file, limit))
-
-    def until_the_end(self) -> tuple[int | None, list[bytes]]:
-        """The exit code, and what was said at each stream."""
+    def until_the_end(self) -> Ended:
         try:
             in_time = self._read()
         finally:
@@ -168,7 +193,8 @@ class _Watch:
             for stream in self._streams:
                 stream.file.close()
             code = self._process.wait()
-        return code if in_time else None, [stream.text for stream in self._streams]
+        texts = [stream.text for stream in self._streams]
+        return Ended(code if in_time else None, texts[-1], texts[0] if self._printed else b"")
 
     def _read(self) -> bool:
         """Gathers output until the process ends; False when its time was over before."""

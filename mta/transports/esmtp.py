@@ -5,9 +5,8 @@ is an outcome; exceptions are for faults of our own.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from mta.protocol import status
 from mta.protocol.dns_resolver import DnsResolver
 from mta.protocol.mx import MxError, MxHost, is_local_address, is_never_local, resolve
 from mta.protocol.reply import Reply
@@ -19,25 +18,13 @@ from mta.transports.base import (
     Done,
     Outcome,
     Pool,
-    QueuedMessage,
-    Result,
 )
-from mta.transports.esmtp_connect import (
-    Connector,
-    Nexthop,
-    Refused,
-    Tls,
-    Unreachable,
-    parse_nexthop,
-    targets_of,
-)
+from mta.transports.esmtp_connect import Connector, Nexthop, Tls, parse_nexthop, targets_of
+from mta.transports.esmtp_handover import hand_over, same_for_all
 from mta.transports.esmtp_security import Demand, Level, Security
-from mta.transports.esmtp_session import Session, with_status
 
 MX_PORT = 25
 
-# A peer may close after each message, but not before the first one time and again.
-_MAX_FRUITLESS = 2
 _LOOPBACK = (MxHost("localhost", ("127.0.0.1", "::1"), -1),)
 
 
@@ -71,7 +58,7 @@ class Esmtp:
             targets = targets_of(self._hosts(nexthop, context, resolver), nexthop.ip_version)
         except MxError as error:
             reply = Reply(error.code, error.status, str(error))
-            yield from _same_for_all(messages, reply, unreachable=True)
+            yield from same_for_all(messages, reply, unreachable=True)
             return
         security = Security(
             nexthop.host,
@@ -84,9 +71,9 @@ class Esmtp:
         protected = deque(each for each in messages if each.requiretls)
         waiting = deque(each for each in messages if not each.requiretls)
         connector = Connector(targets, nexthop, context, security)
-        yield from _deliver_all(waiting, connector, context, protected)
+        yield from hand_over(waiting, connector, context, protected)
         connector = Connector(targets, nexthop, context, security, requiretls=True)
-        yield from _deliver_all(protected, connector, context)
+        yield from hand_over(protected, connector, context)
 
     def _hosts(
         self, nexthop: Nexthop, context: DeliveryContext, resolver: DnsResolver | None
@@ -112,76 +99,3 @@ def _demand_of(nexthop: Nexthop) -> Demand | None:
 
 def _is_loopback(nexthop: Nexthop) -> bool:
     return nexthop.relay and nexthop.host == "localhost"
-
-
-def _deliver_all(
-    waiting: deque[QueuedMessage],
-    connector: Connector,
-    context: DeliveryContext,
-    protected: deque[QueuedMessage] | None = None,
-) -> Iterator[Outcome]:
-    """Over as many connections as the peer wants it to take. With `protected` an open session
-    goes on with more messages; those that demand REQUIRETLS are put there for a session of
-    their own."""
-    fruitless = 0
-    # What holds for a peer that must prove its name says nothing about plain mail.
-    plain = protected is not None
-    while waiting and fruitless < _MAX_FRUITLESS and not context.stopping():
-        try:
-            session = Session(connector.connect(), context)
-        except Refused as error:
-            yield from _same_for_all(
-                waiting, error.reply, error.remote, error.command, unreachable=plain
-            )
-            return
-        except Unreachable as error:
-            reply = Reply(error.cause.code, error.cause.status, str(error))
-            yield from _same_for_all(waiting, reply, error.remote, unreachable=plain)
-            return
-        yield from _use(session, waiting, context, protected)
-        fruitless = 0 if session.fruitful else fruitless + 1
-    if not context.stopping():
-        lost = Reply(451, status.BAD_CONNECTION, "the peer keeps breaking the connection")
-        yield from _same_for_all(waiting, lost)
-
-
-def _use(
-    session: Session,
-    waiting: deque[QueuedMessage],
-    context: DeliveryContext,
-    protected: deque[QueuedMessage] | None,
-) -> Iterator[Outcome]:
-    """Send what waits over one session until it is over; what it did not try waits again."""
-    try:
-        while waiting and session.open and not context.stopping():
-            yield from session.deliver(waiting.popleft())
-            if session.unsent is not None:
-                waiting.appendleft(session.unsent)
-            if not waiting and session.open and protected is not None:
-                for message in context.more():
-                    (protected if message.requiretls else waiting).append(message)
-    except BaseException:
-        session.close()
-        raise
-    session.end()
-
-
-def _same_for_all(
-    messages: Iterable[QueuedMessage],
-    reply: Reply,
-    remote: str = "",
-    command: str = "",
-    *,
-    unreachable: bool = False,
-) -> Iterator[Outcome]:
-    result = Result.BOUNCED if reply.is_permanent else Result.DEFERRED
-    for message in messages:
-        for recipient in message.recipients:
-            yield Outcome(
-                recipient.id,
-                result,
-                with_status(reply),
-                remote=remote,
-                command=command,
-                unreachable=unreachable and result is Result.DEFERRED,
-            )

@@ -1,4 +1,4 @@
-"""Step 6, ESMTP: which transactions a message takes with a peer, and their commands.
+"""Step 6, ESMTP and LMTP: which transactions a message takes with a peer, and their commands.
 
 One message may take several: when it has very many recipients, when some of them want no report
 and the peer knows no DSN, and when each needs a return path of its own.
@@ -65,6 +65,19 @@ def batches(
         forwarded = [each for each in spoken if each.return_path == return_path]
         yield from _in_hundreds(forwarded, return_path)
     yield from _in_hundreds(silent, "")
+
+
+def final_batches(message: QueuedMessage, recipients: Sequence[QueuedRecipient]) -> Iterator[Batch]:
+    """Transactions with a server of mailboxes, which reports nothing to senders itself.
+
+    The return path is then the message's own, which stays in the mailbox; with VERP it names the
+    recipient (spec 2.8), and so each has a transaction.
+    """
+    if message.verp and verp.is_possible(message.reverse_path):
+        for each in recipients:
+            yield Batch(verp.encode(message.reverse_path, each.address), [each])
+    else:
+        yield from _in_hundreds(recipients, message.reverse_path)
 
 
 def commands(

@@ -1,4 +1,4 @@
-"""Step 6, ESMTP: from a next hop to an open session.
+"""Step 6, ESMTP and LMTP: from a next hop to an open session.
 
 The words of a next hop (`policy.routing` writes them):
 
@@ -34,6 +34,7 @@ from mta.protocol.smtp_stream import (
     TlsFailed,
     UntrustedCertificate,
     open_stream,
+    open_unix_stream,
 )
 from mta.transports import esmtp_auth
 from mta.transports.base import DeliveryContext
@@ -57,7 +58,8 @@ class Tls(StrEnum):
 class Nexthop:
     """A next hop taken apart. `host` is a domain for an MX look-up when `relay` is false.
 
-    `ip_version` is 4, 6 or 0 for both; `credentials` the number of a route, 0 for none.
+    `ip_version` is 4, 6 or 0 for both; `credentials` the number of a route, 0 for none. `lmtp` is
+    true for the next hops of the lmtp transport, which has words of its own.
     """
 
     host: str
@@ -66,6 +68,7 @@ class Nexthop:
     relay: bool
     ip_version: int = 0
     credentials: int = 0
+    lmtp: bool = False
 
     @property
     def verified(self) -> bool:
@@ -109,14 +112,20 @@ def _parse_options(word: str, options: Sequence[str]) -> tuple[Tls, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address of one host. `remote` is how reports name it."""
+    """One address of one host, or a socket's path. `remote` is how reports name it."""
 
     name: str
     address: str
 
     @property
+    def is_socket(self) -> bool:
+        return self.address.startswith("/")
+
+    @property
     def remote(self) -> str:
-        return self.name if self.name.startswith("[") else f"{self.name} [{self.address}]"
+        """Where things lie on this machine is nobody's business who reads a report."""
+        bare = self.name.startswith("[") or self.is_socket
+        return self.name if bare else f"{self.name} [{self.address}]"
 
     @property
     def server_name(self) -> str:
@@ -161,13 +170,15 @@ class Unreachable(Exception):
 class Connection:
     """A client past EHLO. `tls` is the protocol and cipher, "" in clear, or "failed: why".
 
-    `is_relay`: it is the relay of a route, not a host that the DNS names.
+    `is_relay`: it is the relay of a route, not a host that the DNS names. `is_final`: it keeps the
+    mailboxes, so that mail which it has taken is delivered.
     """
 
     client: SmtpClient
     remote: str
     tls: str
     is_relay: bool = False
+    is_final: bool = False
 
 
 class Connector:
@@ -232,7 +243,10 @@ class Connector:
         if left <= 0:
             raise ConnectFailed("the time for this next hop is used up")
         timeout = min(self._timeouts["connect"], left)
-        stream = open_stream(target.address, self._nexthop.port, timeout, left)
+        if target.is_socket:
+            stream = open_unix_stream(target.address, timeout, left)
+        else:
+            stream = open_stream(target.address, self._nexthop.port, timeout, left)
         try:
             return self._greet(stream, target, guard)
         except BaseException:
@@ -244,7 +258,7 @@ class Connector:
         if implicit:
             stream.start_tls(guard.tls_context(), self._server_name(target), self._timeouts["helo"])
             guard.check(stream)
-        client = SmtpClient(stream, self._timeouts)
+        client = SmtpClient(stream, self._timeouts, lmtp=self._nexthop.lmtp)
         _require_positive(client.greeting(), target, "")
         self._hello(client, target)
         note = "" if implicit else self._secure(client, target, guard)
@@ -270,7 +284,8 @@ class Connector:
             raise Refused(failure, target.remote, "AUTH")
 
     def _hello(self, client: SmtpClient, target: Target) -> None:
-        _require_positive(client.hello(self._hostname), target, f"EHLO {self._hostname}")
+        verb = "LHLO" if client.lmtp else "EHLO"
+        _require_positive(client.hello(self._hostname), target, f"{verb} {self._hostname}")
 
     def _secure(self, client: SmtpClient, target: Target, guard: Guard) -> str:
         """STARTTLS when offered. Gives the note for the timeline when it stays clear."""

@@ -1,4 +1,4 @@
-"""Step 6, ESMTP: what an open session does with a message.
+"""Step 6, ESMTP and LMTP: what an open session does with a message.
 
 `mta.transports.esmtp_batches` says which transactions a message takes; a peer that takes only a
 few recipients at a time makes them more.
@@ -17,7 +17,13 @@ from mta.protocol.smtp_stream import SmtpError
 from mta.protocol.wire_content import with_crlf
 from mta.transports.base import DeliveryContext, Outcome, QueuedMessage, QueuedRecipient, Result
 from mta.transports.esmtp_auth import not_signed_in
-from mta.transports.esmtp_batches import Batch, batches, commands, needs_smtputf8
+from mta.transports.esmtp_batches import (
+    Batch,
+    batches,
+    commands,
+    final_batches,
+    needs_smtputf8,
+)
 from mta.transports.esmtp_connect import Connection
 
 _KEPT_REPLY_LINES = 10
@@ -52,7 +58,10 @@ class Session:
                 reply = Reply(554, status.NO_8BIT, f"the peer takes no 8-bit mail: {error}")
                 yield from (self._outcome(recipient, reply) for recipient in ready)
                 return
-        waiting = deque(batches(message, ready, self._client.offered))
+        if self._connection.is_final:
+            waiting = deque(final_batches(message, ready))
+        else:
+            waiting = deque(batches(message, ready, self._client.offered))
         while waiting and self.open:
             batch = waiting.popleft()
             later = yield from self._transaction(message, batch, content)
@@ -79,7 +88,9 @@ class Session:
         if "SMTPUTF8" in self._client.offered:
             return [], list(message.recipients)
         reply = Reply(553, status.NEEDS_SMTPUTF8, "the peer does not support SMTPUTF8")
-        whole = needs_smtputf8(message, content)
+        # Behind a server of mailboxes there is nobody who could stumble over a raw header.
+        whole = not self._connection.is_final and needs_smtputf8(message, content)
+        whole = whole or not message.reverse_path.isascii()
         outcomes: list[Outcome] = []
         ready: list[QueuedRecipient] = []
         for recipient in message.recipients:
@@ -150,14 +161,16 @@ class Session:
             self._context.committing([recipient.id for recipient in accepted])
             ledger.uncertain = True
 
+        closing = True
         replies = transaction.content(content, commit)
-        self.fruitful = True
-        # With a verdict for each recipient, a 421 for one of them closes nothing.
-        if all(reply.code == 421 for reply in replies):
-            self.open = False
         for recipient, reply in zip(accepted, replies, strict=True):
+            self.fruitful = True
+            # With a verdict for each recipient, a 421 for one of them closes nothing.
+            closing = closing and reply.code == 421
             ledger.report(recipient)
             yield self._outcome(recipient, reply, ledger.command)
+        if closing:
+            self.open = False
 
     def _lost(self, error: SmtpError, ledger: "_Ledger") -> Iterator[Outcome]:
         text = f"{error} (after the final dot)" if ledger.uncertain else str(error)
@@ -168,6 +181,7 @@ class Session:
     def _outcome(self, recipient: QueuedRecipient, reply: Reply, command: str = "") -> Outcome:
         reply = not_signed_in(reply) if self._connection.is_relay else reply
         result = _RESULTS[reply.code // 100]
+        will_report = self._connection.is_final or "DSN" in self._client.offered
         return Outcome(
             recipient.id,
             result,
@@ -175,7 +189,7 @@ class Session:
             remote=self._connection.remote,
             tls=self._connection.tls,
             command=command,
-            final=result is not Result.SENT or "DSN" in self._client.offered,
+            final=result is not Result.SENT or will_report,
         )
 
 

@@ -24,6 +24,8 @@ BUILT_IN = {
     "local": "mta.transports.local:Local",
     "esmtp": "mta.transports.esmtp:Esmtp",
     "account": "mta.transports.account:Account",
+    "lmtp": "mta.transports.lmtp:Lmtp",
+    "uucp": "mta.transports.uucp:Uucp",
     "discard": "mta.transports.discard:Discard",
 }
 

@@ -17,14 +17,20 @@ _VALUES = (
     *("sizelimit", "batchsize", "queuetime", "warntime", "dsnlimit", "submitdelay", "backuprelay"),
     *("retryalpha", "retrybeta", "retrygamma", "retrymaxdelta", "localtimeout", "respawnlo"),
     *("respawnhi", "esmtptimeout", "esmtptimeoutconnect", "esmtptimeouthelo", "esmtptimeoutdata"),
-    *("esmtptimeoutquit", "esmtpdelay", "dotextension", "queuefill", "esmtptimeoutkeepalive"),
+    *(
+        "uucpme",
+        "esmtptimeoutquit",
+        "esmtpdelay",
+        "dotextension",
+        "queuefill",
+        "esmtptimeoutkeepalive",
+    ),
 )
 _OTHER_NAMES = {"localtimeout": "commandtimeout"}
 _NAMES = ("me", "defaultdomain", "msgidhost", "dsnfrom", "esmtphelo", "esmtpgreeting")
 _LEFT_WHOLE = (
     "esmtppercentrelay",
     "enablefiltering",
-    "uucpneighbors",
     "esmtpauthclient",
     "ldapaliasrc",
 )
@@ -45,6 +51,7 @@ def read(source: Source, hostname: str, findings: Findings) -> None:
     for file in source.names("aliases"):
         read_aliases(source, file, hostname, findings)
     read_userdb(source, hostname, findings)
+    _read_uucp(source, findings)
     _read_values(source, hostname, findings)
     daemon_options.read_daemons(source, findings)
 
@@ -119,6 +126,17 @@ def _route_options(text: str, line: Line, findings: Findings) -> dict[str, objec
         else:
             findings.leave(line, f"/{option}: the route is made without it")
     return values
+
+
+def _read_uucp(source: Source, findings: Findings) -> None:
+    for file in source.names("uucpneighbors"):
+        for line in source.lines(file):
+            path, *flags = line.text.split(maxsplit=1)
+            findings.want(Kind.UUCP, path, line, flags="".join(sorted("".join(flags))))
+    if source.has("uucprewriteheaders"):
+        # That it is there is all it says.
+        line = Line(Origin("uucprewriteheaders"), "")
+        findings.want(Kind.SETTING, "uucprewriteheaders", line, text="on")
 
 
 def _read_values(source: Source, hostname: str, findings: Findings) -> None:

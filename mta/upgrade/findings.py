@@ -23,6 +23,7 @@ class Kind(StrEnum):
     FREEMAIL = "freemail"
     SPAM_TRAP = "spamtrap"
     DNS_LIST = "dnslist"
+    UUCP = "uucp"
     SETTING = "setting"
 
 

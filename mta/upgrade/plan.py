@@ -27,6 +27,7 @@ from mta.models import (
     Route,
     Settings,
     SpamTrap,
+    UucpNeighbor,
 )
 from mta.upgrade.findings import DomainKind, Findings, Kind, Left, Origin, Wanted
 
@@ -83,6 +84,7 @@ _TABLES = {
     Kind.FREEMAIL: _Table(FreemailDomain, "domain"),
     Kind.SPAM_TRAP: _Table(SpamTrap, "address"),
     Kind.DNS_LIST: _Table(DnsList, "zone"),
+    Kind.UUCP: _Table(UucpNeighbor, "path"),
 }
 
 

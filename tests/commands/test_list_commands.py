@@ -14,6 +14,7 @@ LISTS = {
     "badsender": ("@.Junk.example", "@.junk.example", "pattern"),
     "freemail": ("Free.example", "free.example", "domain"),
     "badmx": ("192.0.2.7", "192.0.2.7/32", "network"),
+    "uucp": ("food!fruits", "food!fruits", "path"),
     "spamtrap": ("Trap@Example.test", "trap@example.test", "address"),
 }
 
@@ -44,6 +45,10 @@ def test_an_entry_has_further_words(run, listed):
     ("arguments", "words"),
     [
         (("badsender", "set", "junk"), "user@domain"),
+        (("uucp", "set", "food!"), "not NODE"),
+        (("uucp", "set", "food", "--flags", "FX"), "the flags are"),
+        (("setting", "set", "uucpme", "a!b"), "not a node name"),
+        (("setting", "set", "uuxflags", "-j; id"), "option of uux"),
         (("freemail", "set", "not a domain"), "valid name"),
         (("freemail", "set", "free.example", "--partners", "a b!"), "valid name"),
         (("badmx", "set", "192.0.2.1/24"), "host bits"),

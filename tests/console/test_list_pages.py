@@ -23,6 +23,7 @@ from mta.models import (
     SenderGrant,
     Settings,
     SpamTrap,
+    UucpNeighbor,
 )
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,12 @@ ROWS = {
         {"scope": "mailbox", "transport": "local", "nexthop": "*", "per_minute": "5"},
         DeliveryLimit,
         "A destination: esmtp mx:x.example",
+    ),
+    "uucpneighbor": (
+        {"path": "food!fruits", "flags": "gF"},
+        {"path": "food!", "flags": "X"},
+        UucpNeighbor,
+        "food!fruits",
     ),
     "badsender": ({"pattern": "@.Junk.example"}, {"pattern": "junk"}, BadSender, "@.junk.example"),
     "freemaildomain": (

@@ -8,13 +8,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mta import runtime
 from mta.management.submit_server import MAX_OF_ONE_USER, SubmitServer
-from mta.models import Content, Message, Settings
+from mta.models import Content, Message, Settings, UucpNeighbor
 from tests.support.smtp_session import disconnect_others
 from tests.support.waiting import eventually
 
@@ -31,6 +32,7 @@ def place() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="submit"))
     path.chmod(0o755)
     shutil.copy(PROGRAM, path / "sendmail")
+    (path / "rmail").symlink_to("sendmail")
     yield path
     shutil.rmtree(path)
 
@@ -54,10 +56,14 @@ def send(server, place) -> Send:
     """Run it as an account, with nothing in its environment but what is given."""
 
     def send(
-        content: bytes, *arguments: str, user: str | None = None, **variables: str
+        content: bytes,
+        *arguments: str,
+        user: str | None = None,
+        program: str = "sendmail",
+        **variables: str,
     ) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(
-            [str(place / "sendmail"), *arguments],
+            [str(place / program), *arguments],
             input=content,
             capture_output=True,
             timeout=60,
@@ -251,3 +257,101 @@ def test_smtp_without_an_appliance(place):
         timeout=60,
     )
     assert b"451 4.3.0 the appliance cannot be reached" in done.stdout
+
+
+@pytest.fixture
+def rmail(send):
+    """Run it as UUCP's programs do, for what the host apple sends."""
+    Settings.load()
+    UucpNeighbor.objects.create(path="apple")
+    return partial(send, program="rmail", user="uucp", UU_MACHINE="apple", UU_USER="uucp")
+
+
+def only_message() -> tuple[str, list[str], bytes]:
+    message = Message.objects.get()
+    rows = message.recipient_set.order_by("id")
+    return (
+        message.reverse_path,
+        [f"{row.address} {row.transport}:{row.nexthop}" for row in rows],
+        bytes(Content.objects.get().data),
+    )
+
+
+@root_only
+class TestRmail:
+    def test_a_message_comes_from_a_neighbour(self, rmail):
+        text = b"From john Sun Mar  1 12:00:00 2026 remote from apple\nSubject: hi\n\nbody\n"
+        done = rmail(text, "far.test!bob", "apple!jane", "eve@foreign.test")
+        assert (done.returncode, done.stderr) == (0, b"")
+        home = runtime.hostname()
+        reverse_path, recipients, content = only_message()
+        assert reverse_path == f"apple!john@{home}"
+        assert recipients == [
+            "bob@far.test esmtp:mx:far.test",
+            f"apple!jane@{home} uucp:uucp:apple",
+            "eve@foreign.test esmtp:mx:foreign.test",
+        ]
+        assert content.startswith(b"Received: from apple (by UUCP)")
+        assert b"with UUCP" in content
+        assert b"remote from" not in content
+        assert b"From: apple!john@" in content
+
+    @pytest.mark.parametrize(
+        ("sender", "reverse_path"),
+        [
+            ("apple!fruits!x", "apple!fruits!x@{home}"),
+            ("far.test!x", "x@far.test"),
+            ("x@far.test", "x@far.test"),
+            ("john", "apple!john@{home}"),
+            ("MAILER-DAEMON", ""),
+        ],
+    )
+    def test_the_sender_that_an_option_names(self, rmail, sender, reverse_path):
+        assert rmail(b"\nx\n", "-f", sender, "far.test!bob").returncode == 0
+        assert only_message()[0] == reverse_path.format(home=runtime.hostname())
+
+    def test_headers_are_rewritten_when_the_setting_says_so(self, rmail):
+        text = b"From: apple!john\nTo: far.test!bob\n\nx\n"
+        Settings.objects.update(uucprewriteheaders=True)
+        assert rmail(text, "-f", "apple!john", "far.test!bob").returncode == 0
+        content = only_message()[2]
+        assert f"From: apple!john@{runtime.hostname()}".encode() in content
+        assert b"To: bob@far.test" in content
+
+    def test_only_the_account_of_uucp_is_believed(self, rmail):
+        done = rmail(b"\nx\n", "far.test!bob", user="nobody")
+        assert done.returncode == 77
+        assert b"account uucp" in done.stderr
+        assert not Message.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "variables", "status", "words"),
+        [
+            (("far.test!bob",), {"UU_MACHINE": ""}, 77, b"UU_MACHINE"),
+            ((), {}, 64, b"recipients"),
+            (("-t",), {}, 64, b"recipients"),
+            (("-bcc", "x"), {}, 64, b"no such option"),
+            (("-Fname", "x"), {}, 64, b"no such option"),
+            (("-bs",), {}, 64, b"no such option"),
+            (("far.test!!bob",), {}, 67, b"bang path"),
+            (("far.test!b b",), {}, 67, b"malformed"),
+            (("-f", "a!!b", "far.test!bob"), {}, 67, b"bang path"),
+        ],
+    )
+    def test_what_is_wrong_is_told(self, rmail, arguments, variables, status, words):
+        done = rmail(b"\nx\n", *arguments, **variables)
+        assert done.returncode == status
+        assert done.stderr.startswith(b"rmail: ")
+        assert words in done.stderr
+        assert not Message.objects.exists()
+
+    def test_mail_that_goes_round_in_a_circle(self, rmail):
+        text = b"Received: from apple by here; now\n" * 60 + b"\nx\n"
+        done = rmail(text, "-f", "apple!john", "far.test!bob")
+        assert done.returncode == 67
+        assert b"mail loop" in done.stderr
+
+    def test_a_message_without_an_end_is_not_taken(self, rmail, server):
+        """uuxqt tries again what ended with 75."""
+        server.server_close()
+        assert rmail(b"\nx\n", "far.test!bob").returncode == 75

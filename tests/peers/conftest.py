@@ -48,7 +48,7 @@ def run_peer(kind: type[Peer], site: Appliance) -> Iterator[Peer]:
             peer = stack.enter_context(kind(CACHE, DOMAIN, site.ports["SMTP"]))
         except NoPeer as reason:
             pytest.skip(f"no {kind.NAME}: {reason}")
-        site.manage("route", "set", peer.domain, f"127.0.0.1:{peer.port}")
+        site.manage("route", "set", peer.domain, peer.relay)
         yield peer
 
 

@@ -62,6 +62,11 @@ class Peer(ABC):
         except AssertionError as error:
             raise AssertionError(f"{error}; it said:\n{self.log()}") from error
 
+    @property
+    def relay(self) -> str:
+        """How a route names it."""
+        return f"127.0.0.1:{self.port}"
+
     @abstractmethod
     def configure(self) -> None:
         """Write its configuration into its root."""

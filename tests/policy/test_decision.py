@@ -69,6 +69,7 @@ def test_a_decision_says_how_it_came_about():
         ("mailbox", False),
         ("alias", False),
         ("srs", False),
+        ("uucp_neighbour", False),
         ("backup_domain", False),
         ("unknown_here", True),
     ]
@@ -145,6 +146,7 @@ def test_no_network_relays_by_default_and_users_do():
         (Standing.MAILBOX, "mailbox", "250 2.1.5"),
         (Standing.ALIAS, "alias", "250 2.1.5"),
         (Standing.BACKUP, "backup_domain", "250 2.1.5"),
+        (Standing.UUCP, "uucp_neighbour", "250 2.1.5"),
         (Standing.DISABLED, "mailbox", "550 5.2.1"),
         (Standing.LOOP, "alias", "550 5.4.6"),
         (Standing.UNKNOWN, "unknown_here", "550 5.1.1"),

@@ -7,6 +7,7 @@ import pytest
 from mta.policy.facts import AccountFact, DomainKind, Resolution, Standing
 from mta.policy.recipients import MAX_TARGETS, expand, resolve
 from mta.protocol import srs
+from mta.protocol.bang_path import Neighbourhood
 from mta.protocol.envelope import Recipient
 
 SRS_KEY, SRS_DAY = b"key", 20_000
@@ -24,6 +25,7 @@ class Book:
 
     separators_of: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, AccountFact] = field(default_factory=dict)
+    uucp: Neighbourhood = Neighbourhood()
 
     def domain_kind(self, domain: str) -> DomainKind | None:
         kinds = dict.fromkeys(("d.example", "mail.example", "v.example"), DomainKind.HOSTED)
@@ -486,3 +488,48 @@ def test_who_put_an_address_in_its_place_is_known():
         "y@elsewhere.example": "out@d.example",
         "z@elsewhere.example": "",
     }
+
+
+TOWN = Neighbourhood("here", "mail.example", neighbours={"apple": "", "food": "F"})
+
+
+@pytest.mark.parametrize(
+    ("address", "standing"),
+    [
+        ("apple!John@d.example", Standing.UUCP),
+        ("food!fruits!banana@mail.example", Standing.UUCP),
+        # Another name of this host.
+        ("apple!john@other-name.example", Standing.UUCP),
+        ("apple!pie!john@d.example", Standing.UNKNOWN),
+        ("apple!@d.example", Standing.UNKNOWN),
+        ("stranger!john@d.example", Standing.UNKNOWN),
+        ("apple!john@elsewhere.example", Standing.FOREIGN),
+        ("apple!john@host.example", Standing.UUCP),
+        ("stranger!john@host.example", Standing.FOREIGN),
+        ("odd!name@d.example", Standing.MAILBOX),
+    ],
+)
+def test_paths_to_neighbours(address, standing):
+    lookup = book("odd!name")
+    lookup.uucp = TOWN
+    if address.endswith("host.example"):
+        lookup.postmaster = "postmaster@host.example"
+    resolution = resolve(address, lookup)
+    assert resolution.standing is standing
+    if standing is Standing.UUCP:
+        local, home = address.partition("@")[0], lookup.postmaster.partition("@")[2]
+        assert resolution.targets == (f"{local}@{home}",)
+
+
+def test_without_neighbours_there_are_no_paths():
+    assert resolve("apple!john@d.example", book("bob")).standing is Standing.UNKNOWN
+
+
+def test_an_alias_may_lead_to_a_neighbour():
+    lookup = book(john="apple!john@mail.example")
+    lookup.uucp = TOWN
+    resolution = resolve("john@d.example", lookup)
+    assert (resolution.standing, resolution.targets) == (
+        Standing.ALIAS,
+        ("apple!john@mail.example",),
+    )

@@ -106,7 +106,7 @@ class Maildir:
 
 class Appliance:
     """`hostname`, `home`, `ports` (by the names in PORTS) and `admin_password` are its settings;
-    `root` is the checkout that it runs from."""
+    `root` is the checkout that it runs from. `programs` is a directory in front of its PATH."""
 
     def __init__(self, dns: str = "", hostname: str = HOSTNAME, root: Path = ROOT) -> None:
         self.hostname = hostname
@@ -114,6 +114,8 @@ class Appliance:
         self.home = Path(tempfile.mkdtemp(prefix="courierweb-appliance-"))
         # PostgreSQL, which runs as another user when we are root, has to pass through.
         self.home.chmod(0o711)
+        self.programs = self.home / "programs"
+        self.programs.mkdir(0o755)
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.admin_password = "correct horse battery"
         self._dns = dns
@@ -211,6 +213,7 @@ class Appliance:
         return {
             **_fresh_shell(),
             **variables,
+            "PATH": f"{self.programs}:{os.environ.get('PATH', os.defpath)}",
             "COURIERWEB_HOME": str(self.home),
             "COURIERWEB_HOSTNAME": self.hostname,
             "COURIERWEB_ADMIN_PASSWORD": self.admin_password,

@@ -17,6 +17,9 @@ goes first. A value is one of
 
 A message counts as taken when the answer to its final dot begins with 2, or gives a verdict for
 each recipient (353, 558).
+
+With `lmtp` it speaks LMTP: LHLO instead of EHLO, and an answer for each recipient after the final
+dot, which ". bob@example.org" names; the message is taken for those whose answer begins with 2.
 """
 
 import base64
@@ -121,6 +124,7 @@ class Sink:
     `lenient` makes it read bare CR and LF as line ends, as the servers do that smuggling aims at.
     `users` maps those who may sign in to their passwords; AUTH must be among the extensions.
     `certificate` is what `self_signed` gives, when it shall not be the one for "sink.example".
+    `path` makes it listen at a socket of that name in the file system, on no port.
     """
 
     def __init__(
@@ -134,7 +138,10 @@ class Sink:
         lenient: bool = False,
         certificate: tuple[bytes, bytes] | None = None,
         users: Mapping[str, str] | None = None,
+        lmtp: bool = False,
+        path: str = "",
     ) -> None:
+        self.lmtp = lmtp
         self.users = dict(users or {})
         self.replies: dict[str, Answer] = {**_DEFAULTS, **(replies or {})}
         self.extensions = tuple(extensions)
@@ -148,9 +155,15 @@ class Sink:
         self.changed = threading.Condition()
         self._connections: set[socket.socket] = set()
         self._stopping = False
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family)
-        self.port: int = self._listener.getsockname()[1]
+        if path:
+            self.port = 0
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(path)
+            self._listener.listen()
+        else:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._listener = socket.create_server((host, port), family=family)
+            self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     @property
@@ -213,7 +226,8 @@ class Sink:
                 if self._stopping:
                     connection.close()
                     return
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.port:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.watch(connection)
                 session = SinkSession(len(self.sessions))
                 self.sessions.append(session)
@@ -261,8 +275,11 @@ class _Conversation:
     def _obey(self, line: str) -> None:
         verb, _, argument = line.partition(" ")
         verb = verb.upper()
-        if verb == "EHLO" and "EHLO" not in self._sink.replies:
+        hello = "LHLO" if self._sink.lmtp else "EHLO"
+        if verb == hello and hello not in self._sink.replies:
             self._send("\n".join(self._greeting_lines()))
+        elif self._sink.lmtp and verb in ("EHLO", "HELO"):
+            self._send("500 5.5.1 this is LMTP")
         elif verb == "MAIL":
             self._on_mail(line, argument)
         elif verb == "RCPT":
@@ -339,10 +356,24 @@ class _Conversation:
             self._send("554 5.5.1 no valid recipients")
         elif self._answer("DATA", line).startswith(b"354"):
             raw, content = self._content()
+            if self._sink.lmtp:
+                self._on_end_for_each(line, raw, content)
+                return
             answer = self._reply_to(".", line, "")
             if _first_bytes(answer).startswith((b"2", b"353", b"558")):
                 self._take(raw, content)
             self._forget()
+            self._perform(answer)
+
+    def _on_end_for_each(self, line: str, raw: bytes, content: bytes) -> None:
+        answers = {each: self._reply_to(".", line, each) for each in self._recipients}
+        for each, answer in answers.items():
+            if not _first_bytes(answer).startswith(b"2"):
+                del self._recipients[each]
+        if self._recipients:
+            self._take(raw, content)
+        self._forget()
+        for answer in answers.values():
             self._perform(answer)
 
     def _on_chunk(self, line: str) -> None:

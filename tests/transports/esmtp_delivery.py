@@ -1,6 +1,7 @@
-"""Running the esmtp transport against a sink, for the tests named test_esmtp_*."""
+"""Running the esmtp or lmtp transport against a sink, for the tests named test_esmtp_* and
+test_lmtp."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mta.transports.base import (
     QueuedMessage,
     QueuedRecipient,
     Result,
+    Transport,
 )
 from mta.transports.esmtp import Esmtp
 from tests.support.dns import DnsServer
@@ -55,20 +57,23 @@ class Delivery:
         content: bytes | dict[int, bytes] = TEXT,
         timeouts: dict[str, float] | None = None,
         dns: str = "",
-        transport: Esmtp | None = None,
+        transport: Transport | None = None,
         stop_after: int = 10**6,
         dane: bool = False,
         sts: StsFinding = NO_POLICY,
         credentials: Credentials | None = None,
+        more: Sequence[QueuedMessage] = (),
     ) -> None:
         self.tls_results: list[TlsResult] = []
         self.committed: list[int] = []
         self.outcomes: list[Outcome] = []
+        waiting = [more]
         context = DeliveryContext(
             hostname="mail.example.test",
             mail_root=Path("unused"),
             content=lambda id: content[id] if isinstance(content, dict) else content,
             committing=self._committing,
+            more=lambda: waiting.pop() if waiting else (),
             stopping=lambda: len(self.outcomes) >= stop_after,
             dns=dns,
             timeouts=timeouts or PLENTY,
@@ -77,8 +82,8 @@ class Delivery:
             tls_seen=self.tls_results.append,
             credentials=lambda route_id: credentials,
         )
-        request = DeliveryRequest("esmtp", nexthop, messages)
-        for outcome in (transport or Esmtp()).deliver(request, context):
+        carrier = transport or Esmtp()
+        for outcome in carrier.deliver(DeliveryRequest(carrier.name, nexthop, messages), context):
             self.outcomes.append(outcome)
         self.by_id = {outcome.recipient_id: outcome for outcome in self.outcomes}
         assert len(self.by_id) == len(self.outcomes), "a recipient was reported twice"

@@ -19,7 +19,12 @@ def closed_port() -> Iterator[int]:
 
 
 def nexthop_for(name: str, port: int) -> str:
-    return f"relay:[127.0.0.1]:{port}" if name == "esmtp" else ""
+    nexthops = {
+        "esmtp": f"relay:[127.0.0.1]:{port}",
+        "lmtp": f"lmtp:[127.0.0.1]:{port}",
+        "uucp": "uucp:apple",
+    }
+    return nexthops.get(name, "")
 
 
 @pytest.mark.parametrize("name", registry.BUILT_IN)
@@ -41,7 +46,12 @@ def test_settings_make_sense(name):
 def test_each_address_has_one_taker():
     book = Book(
         mailboxes=["ann@example.com"],
-        nexthops={"x@example.org": "relay:[127.0.0.1]:25", "trap@example.net": "discard:"},
+        nexthops={
+            "x@example.org": "relay:[127.0.0.1]:25",
+            "kept@example.net": "lmtp:/run/lmtp",
+            "far@example.net": "uucp:apple",
+            "trap@example.net": "discard:",
+        },
     )
 
     def taker(address: str) -> tuple[str, str] | None:
@@ -53,4 +63,6 @@ def test_each_address_has_one_taker():
 
     assert taker("ann@example.com") == ("local", "")
     assert taker("trap@example.net") == ("discard", "discard:")
+    assert taker("kept@example.net") == ("lmtp", "lmtp:/run/lmtp")
+    assert taker("far@example.net") == ("uucp", "uucp:apple")
     assert taker("x@example.org") == ("esmtp", "relay:[127.0.0.1]:25")

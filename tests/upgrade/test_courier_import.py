@@ -16,6 +16,7 @@ from mta.models import (
     Route,
     Settings,
     SpamTrap,
+    UucpNeighbor,
 )
 from tests.upgrade.conftest import left, made, nexthop, reply
 
@@ -79,6 +80,18 @@ def test_settings(run_import):
     assert (row.maxrcpts, row.maxrcpts_hard, row.checkhelo) == (50, True, 1)
     assert (row.sizelimit, row.batchsize, row.maxdaemons) == (20971520, 200, 400)
     assert (row.queuetime.days, row.retryalpha.seconds) == (3, 600)
+
+
+def test_uucp(run_import):
+    report = run_import("courier")
+    assert {row.path: row.flags for row in UucpNeighbor.objects.all()} == {
+        "apple": "",
+        "food": "F",
+        "food!fruits": "GR",
+    }
+    assert "NODE" in left(report)["uucpneighbors:5"]
+    row = Settings.load()
+    assert (row.uucpme, row.uucprewriteheaders) == ("pear", True)
 
 
 def test_aliases_of_all_files_add_up(run_import):
