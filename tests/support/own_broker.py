@@ -11,4 +11,5 @@ _DATABASES_EACH = 2
 
 if _WORKER:
     first = _DATABASES_EACH * (1 + int(_WORKER.removeprefix("gw")))
-    os.environ["CELERY_BROKER_URL"] += f"?virtual_host={first}"
+    socket = os.environ["CELERY_BROKER_URL"].partition("?")[0]
+    os.environ["CELERY_BROKER_URL"] = f"{socket}?virtual_host={first}"
