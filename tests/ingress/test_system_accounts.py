@@ -1,9 +1,12 @@
 """Users of the system, and programs of aliases, as recipients."""
 
 import pytest
+from django.db import DatabaseError
 
 from mta import runtime, system_accounts
-from mta.models import Alias, Domain, Mailbox, Recipient, Settings, State
+from mta.models import Alias, Domain, Mailbox, Message, Recipient, Settings, State
+from mta.protocol import envelope
+from mta.protocol.envelope import Envelope, Source
 from mta.system_users import SystemUser
 from mta.transports.base import AddressBook
 
@@ -54,7 +57,7 @@ def test_mail_for_a_user_is_queued_for_him(ingress, address):
         *(f"nobody@{HOST}", f"root@{HOST}", f"una-else@{HOST}", f"una!x@{HOST}"),
         *(f'".una"@{HOST}', f'"una/x"@{HOST}', f'"una/../../etc/passwd"@{HOST}'),
         *(f"una-lists-{'x' * 50}!@{HOST}", f"a-b-c-d-e-f-g@{HOST}", "una@example.test"),
-        f'".xalias/una@{HOST}"@{HOST}',
+        *(f'".xalias/una@{HOST}"@{HOST}', f'".xalias/una"@{HOST}'),
     ],
 )
 def test_who_is_nobody_is_refused(ingress, path):
@@ -115,5 +118,20 @@ def test_a_program_for_a_whole_domain(ingress):
     Domain.objects.create(name="whole.example")
     Alias.objects.create(name="@whole.example", targets=["|/bin/sort-out"])
     with ingress.connect() as client:
+        client.command("MAIL FROM:<a@b.example>")
+        assert client.command('RCPT TO:<".xalias/x"@whole.example>').startswith("550 5.1.1")
+        client.command("RSET")
         assert client.mail("any@whole.example").startswith("250")
     assert queued() == [("any@whole.example", "account", "alias:@whole.example")]
+
+
+def test_what_is_made_here_waits_for_the_name_service(town, monkeypatch):
+    def away(name: str) -> SystemUser | None:
+        raise OSError(11, "the name service does not answer")
+
+    monkeypatch.setattr(system_accounts, "find_user", away)
+    runtime.directory.cache_clear()
+    made = Envelope("a@b.example", (envelope.Recipient(f"una@{HOST}"),), Source.LOCAL)
+    with pytest.raises(DatabaseError, match="cannot be looked up now"):
+        runtime.enqueue(made, b"Subject: x\r\n\r\n")
+    assert not Message.objects.exists()
