@@ -41,6 +41,7 @@ from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
 from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
+from mta.scheduler.contents import Room
 from mta.scheduler.crew import Crew
 from mta.scheduler.workshop import Workshop
 from mta.storage import Storage
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 
 # Octets of message content that one ingress process holds at most.
 CONTENT_BUDGET = 512 * 1024 * 1024
+
+# Octets of large contents that the sessions of one process with other hosts hold at once.
+OUTBOUND_CONTENT = 256 * 1024 * 1024
 
 # Database connections that the sessions of one process with other hosts share.
 OUTBOUND_CONNECTIONS = 16
@@ -295,6 +299,7 @@ def workshop() -> Workshop:
         another=lambda name: crew()(name),
         slots=settings.ENVIRONMENT.outbound_sessions,
         database=lambda: loans().lent(),
+        room=Room(OUTBOUND_CONTENT, lambda: _stopping),
         owner=f"{socket.gethostname()}/{os.getpid()}",
     )
 

@@ -40,7 +40,7 @@ _Answer = TypeVar("_Answer")
 # An open session goes on with what waits for its destination for so long.
 SESSION_SECONDS = 60.0
 # With hundreds of sessions at once, each holds little.
-_FRUGAL = {"preload": 512 * 1024, "large": 1}
+FRUGAL_PRELOAD = 512 * 1024
 
 _NOBODY = Reply(550, "5.1.1", "no such user here")
 
@@ -57,7 +57,11 @@ class Delivery:
         self._noted: set[int] = set()
         self._journal = Journal(batch, self._lent, teaches=self._waits)
         self._impression = Impression()
-        self._contents: Contents | None = None
+        self._contents = (
+            Contents(preload=FRUGAL_PRELOAD, large=1, room=shop.room, lent=self._lent)
+            if self._waits
+            else Contents()
+        )
         self._end_of_session = time.monotonic() + SESSION_SECONDS
 
     def run(self) -> None:
@@ -73,6 +77,7 @@ class Delivery:
                     self._teach()
             finally:
                 # Whatever went wrong: what is known is written, the rest is left to the lease.
+                self._contents.close()
                 self._write(last=not self._open)
         if self._journal.has_reports:
             shop.reports_due()
@@ -108,16 +113,12 @@ class Delivery:
         return routing.choose(recipient.address, self._shop.transports, book)
 
     def _deliver(self) -> None:
-        queued = tuple(messages(self._open.values()))
+        queued = self._hold()
         if not queued:
             return
         request = DeliveryRequest(self._transport.name, self._batch.nexthop, queued)
-        with self._lent():
-            self._contents = Contents(
-                queued, known_contents(self._open.values()), **(_FRUGAL if self._waits else {})
-            )
         try:
-            for outcome in self._transport.deliver(request, self._context(self._contents)):
+            for outcome in self._transport.deliver(request, self._context()):
                 self._settle(outcome)
                 self._journal.write_now_and_then(noted=bool(self._noted))
         except DatabaseError:
@@ -131,11 +132,16 @@ class Delivery:
             for recipient_id in list(self._open):
                 self._settle(settle.deferred(recipient_id, "internal error, will be tried again"))
 
-    def _context(self, contents: Contents) -> DeliveryContext:
-        context = self._shop.context(contents, self._committing)
+    def _hold(self) -> tuple[QueuedMessage, ...]:
+        """What is open as messages, with their contents at hand."""
+        queued = tuple(messages(self._open.values()))
+        self._contents.hold(queued, known_contents(self._open.values()))
+        return queued
+
+    def _context(self) -> DeliveryContext:
+        context = self._shop.context(self._contents, self._committing)
         return replace(
             context,
-            content=self._content,
             more=self._more,
             tls_seen=self._journal.saw_tls,
             credentials=self._with_database(context.credentials),
@@ -151,13 +157,6 @@ class Delivery:
 
         return ask
 
-    def _content(self, message_id: int) -> bytes:
-        assert self._contents is not None
-        if self._contents.has(message_id):
-            return self._contents(message_id)
-        with self._lent():
-            return self._contents(message_id)
-
     def _more(self) -> Sequence[QueuedMessage]:
         """The next messages for an open session, so that it need not be opened anew; not for
         ever, since others may wait for the slot."""
@@ -169,10 +168,7 @@ class Delivery:
             taken = claim_more(self._batch, self._shop.terms(self._transport))
             self._adopt(taken)
             self._check_routes(taken)
-            queued = tuple(messages(self._open.values()))
-            if queued and self._contents is not None:
-                self._contents.hold(queued, known_contents(self._open.values()))
-        return queued
+        return self._hold()
 
     def _adopt(self, taken: Iterable[LeasedRecipient]) -> None:
         self._open |= {recipient.id: recipient for recipient in taken}

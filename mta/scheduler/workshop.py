@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mta.queue.limited_claim import Terms
-from mta.scheduler.contents import Contents
+from mta.scheduler.contents import Contents, Room
 from mta.scheduler.keeper import LeaseKeeper
 from mta.transports.base import DeliveryContext, Pool, Transport
 
@@ -35,8 +35,9 @@ class Workshop:
     `context(contents, committing)` makes a transport's context. `nudge(transport)` calls for
     another runner, `another(transport)` for one more in this process, which may have `slots` of
     them (0: not bounded here). `database()` lends a connection to this thread where it has none
-    of its own. `reports_due()` is called when a DSN became due. `stopping()` is true when
-    this worker is asked to end. `owner` names this process on its leases.
+    of its own, and the large contents of all runners share `room`. `reports_due()` is called when
+    a DSN became due. `stopping()` is true when this worker is asked to end. `owner` names this
+    process on its leases.
     """
 
     transports: Sequence[Transport]
@@ -49,6 +50,7 @@ class Workshop:
     another: Callable[[str], None] = lambda name: None
     slots: int = 0
     database: Callable[[], AbstractContextManager[None]] = nullcontext
+    room: Room | None = None
     keeper: LeaseKeeper = field(default_factory=LeaseKeeper)
 
     def lent(self, transport: Transport) -> AbstractContextManager[None]:
