@@ -65,6 +65,11 @@ def dsn_sent(queue_id: str, report: str, recipient: str, dsn_queue_id: str) -> N
     _info("dsn_sent", id=queue_id, report=report, to=recipient, dsn=dsn_queue_id)
 
 
+def forwarded(queue_id: str, recipient: str, addresses: int, forward_queue_id: str) -> None:
+    """A recipient's instructions send the message on to so many addresses."""
+    _info("forwarded", id=queue_id, to=recipient, addresses=addresses, forward=forward_queue_id)
+
+
 def controlled(verb: str, actor: str, recipients: int, reason: str) -> None:
     """Somebody held, released, retried or cancelled that many recipients."""
     _info(verb, by=actor, recipients=recipients, reason=reason)

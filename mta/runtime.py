@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from mta import dnssec, intake, maillog, sts
+from mta import dnssec, forwarding, intake, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
 from mta.ingress.committer import Committer
@@ -38,6 +38,7 @@ from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
 from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
+from mta.queue.lease import LeasedRecipient
 from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
@@ -46,7 +47,7 @@ from mta.scheduler.crew import Crew
 from mta.scheduler.workshop import Workshop
 from mta.storage import Storage
 from mta.transports import dsn, registry
-from mta.transports.base import DeliveryContext, Pool, Transport
+from mta.transports.base import AccountSettings, DeliveryContext, Pool, Transport
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +134,28 @@ def enqueue(envelope: Envelope, content: bytes, origin: str | None = None) -> st
     return encode_queue_id(message_id)
 
 
-def queue_message(envelope: Envelope, content: bytes, origin: str | None = None) -> int:
-    """`enqueue` without the nudge, to be part of a caller's transaction; gives the message id."""
+def forward(recipient: LeasedRecipient, addresses: Sequence[str], content: bytes) -> None:
+    """Queue what a recipient's instructions send on, once. Raises DatabaseError."""
+    message_id = queue_message(
+        forwarding.envelope(recipient, addresses),
+        forwarding.content(recipient, content),
+        forwarding.origin(recipient),
+        forwarding.comment(recipient),
+    )
+    maillog.forwarded(
+        queue_id=encode_queue_id(recipient.message_id),
+        recipient=recipient.address,
+        addresses=len(addresses),
+        forward_queue_id=encode_queue_id(message_id),
+    )
+    nudge()
+
+
+def queue_message(
+    envelope: Envelope, content: bytes, origin: str | None = None, comment: str = ""
+) -> int:
+    """`enqueue` without the nudge, to be part of a caller's transaction; gives the message id.
+    `comment` is for the Received field."""
     book = directory()
     policy = book.refresh()
     for recipient in envelope.recipients:
@@ -146,7 +167,7 @@ def queue_message(envelope: Envelope, content: bytes, origin: str | None = None)
         arrival,
         envelope,
         [(recipient, book.resolve(recipient.address)) for recipient in envelope.recipients],
-        _received(envelope, arrival) + content,
+        _received(envelope, arrival, comment) + content,
         policy,
         route,
         {"session": {"source": envelope.source.value, "auth_user": envelope.auth_user}},
@@ -301,6 +322,7 @@ def workshop() -> Workshop:
         database=lambda: loans().lent(),
         room=Room(OUTBOUND_CONTENT, lambda: _stopping),
         owner=f"{socket.gethostname()}/{os.getpid()}",
+        forward=forward,
     )
 
 
@@ -366,6 +388,14 @@ def delivery_context(
         dane=dnssec.is_believed(times.dnssec, settings.ENVIRONMENT.dns),
         sts=_sts_policies().find if times.mtasts else lambda domain: NO_POLICY,
         credentials=directory().credentials,
+        accounts=AccountSettings(
+            stem=times.dotextension,
+            default_delivery=times.defaultdelivery,
+            timeout=times.commandtimeout.total_seconds(),
+            dynamic=times.dynamicdeliveries,
+            alias_user=times.aliasuser,
+        ),
+        alias_instructions=directory().alias_instructions,
     )
 
 
@@ -374,7 +404,7 @@ def _sts_policies() -> sts.StsPolicies:
     return sts.StsPolicies(settings.ENVIRONMENT.dns)
 
 
-def _received(envelope: Envelope, arrival: intake.Arrival) -> bytes:
+def _received(envelope: Envelope, arrival: intake.Arrival, comment: str) -> bytes:
     words = {Source.DSN: "internal", Source.FORWARD: "internal"}
     return trace.received(
         helo="",
@@ -384,4 +414,5 @@ def _received(envelope: Envelope, arrival: intake.Arrival) -> bytes:
         queue_id=encode_queue_id(arrival.id),
         at=arrival.at,
         auth_user=envelope.auth_user,
+        comment=comment,
     )

@@ -427,7 +427,8 @@ def _only_mailbox(targets: Sequence[str], lookup: Lookup) -> str:
 
 def _replaced(recipient: Recipient, resolution: Resolution) -> Iterable[Recipient]:
     """The recipient under its final address; the address it was given becomes its ORCPT."""
-    forwarded_by = resolution.address if resolution.standing is Standing.ALIAS else ""
+    is_alias = resolution.standing is Standing.ALIAS
+    forwarded_by = resolution.address if is_alias else recipient.forwarded_by
     for target in resolution.targets or (recipient.address,):
         if target == recipient.address:
             yield recipient

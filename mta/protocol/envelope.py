@@ -23,7 +23,7 @@ class Recipient:
 
     `notify` is the NOTIFY list in upper case, comma separated, "" when not given (RFC 3461 4.1).
     `original_recipient` is ORCPT as "type;address" with xtext undone, "" when not given.
-    `forwarded_by` is the alias that put this address in its place, "" when none did.
+    `forwarded_by` is the alias or the account that put this address in its place, "" for none.
     """
 
     address: str

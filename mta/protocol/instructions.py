@@ -34,13 +34,14 @@ class Instruction:
     """One instruction of line `line` (from 1).
 
     `text` is a path for MAILBOX and a shell command for COMMAND and DYNAMIC; the `addresses` of
-    FORWARD are whole.
+    FORWARD are whole. `is_directory` tells of a path that was written with a slash at its end.
     """
 
     kind: Kind
     line: int
     text: str = ""
     addresses: tuple[str, ...] = ()
+    is_directory: bool = False
 
 
 class InstructionError(ValueError):
@@ -75,7 +76,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 def _instruction(number: int, line: str, default_domain: str) -> Instruction:
     if line.startswith(("/", ".")):
         path = line.rstrip(_BLANKS)
-        return Instruction(Kind.MAILBOX, number, path.removesuffix("/") or path)
+        bare = path.removesuffix("/") or path
+        return Instruction(Kind.MAILBOX, number, bare, is_directory=bare != path)
     if line.startswith("|"):
         kind = Kind.DYNAMIC if line.startswith("||") else Kind.COMMAND
         command = line[2 if kind is Kind.DYNAMIC else 1 :].strip(_BLANKS)

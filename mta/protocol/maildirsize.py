@@ -9,6 +9,7 @@ line long or older than 15 minutes. Trashed messages and the folder .Trash do no
 
 import contextlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ NAME = "maildirsize"
 MAX_FILE = 5120
 MAX_AGE = 15 * 60
 _LINE = 13
+_MAX_QUOTA = 100
+_LIMIT = re.compile(r"(?:^|,)(\d{1,18})([SC])(?=,|$)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,29 @@ class Usage:
     lines: int
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much a Maildir may hold, 0 for no limit; `text` is how that stands in its file."""
+
+    octets: int = 0
+    messages: int = 0
+    text: str = ""
+
+
 def quota_line(octets: int) -> str:
     return f"{octets}S"
+
+
+def own_quota(path: str) -> Quota:
+    """The quota that the file in the Maildir itself tells: "10000000S,1000C". None that can be
+    understood is none. Raises OSError."""
+    try:
+        with Path(path, NAME).open("rb") as file:
+            text = file.readline(_MAX_QUOTA).decode("latin-1").strip()
+    except FileNotFoundError:
+        return Quota()
+    limits = {match[2]: int(match[1]) for match in _LIMIT.finditer(text)}
+    return Quota(limits.get("S", 0), limits.get("C", 0), text)
 
 
 def usage_line(octets: int, messages: int) -> bytes:
@@ -91,22 +115,25 @@ def _counted_directories(path: str) -> Iterator[str]:
 class Account:
     """The usage of one Maildir while a group of messages is delivered to it.
 
-    `limit` is in octets, 0 for none. `admits` and `add` are called per message, `settle` once
-    when the messages are in new/; what did not get there is taken back before.
+    `quota` is in octets, 0 for none, or what `own_quota` gives. `admits` and `add` are called per
+    message, `settle` once when the messages are in new/; what did not get there is taken back
+    before.
     """
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, quota: int | Quota) -> None:
+        if isinstance(quota, int):
+            quota = Quota(quota, text=quota_line(quota))
         self._path = path
         self._file = Path(path, NAME)
-        self._limit = limit
-        self._used: int | None = None
+        self._quota = quota
+        self._used: tuple[int, int] | None = None
         self._counted = False
         self._pending_octets = 0
         self._pending_messages = 0
 
     def admits(self, size: int) -> bool:
         """Whether `size` more octets fit. May count the whole Maildir. Raises OSError."""
-        if not self._limit:
+        if not (self._quota.octets or self._quota.messages):
             return True
         if self._fits(self._known_usage(), size):
             return True
@@ -135,15 +162,19 @@ class Account:
         finally:
             os.close(descriptor)
 
-    def _fits(self, used: int, size: int) -> bool:
-        return used + self._pending_octets + size <= self._limit
+    def _fits(self, used: tuple[int, int], size: int) -> bool:
+        octets, messages = used
+        most_octets, most_messages = self._quota.octets, self._quota.messages
+        if most_messages and messages + self._pending_messages >= most_messages:
+            return False
+        return not most_octets or octets + self._pending_octets + size <= most_octets
 
-    def _known_usage(self) -> int:
+    def _known_usage(self) -> tuple[int, int]:
         if self._used is None:
             usage = self._read()
-            if usage is None or usage.quota != quota_line(self._limit):
+            if usage is None or usage.quota != self._quota.text:
                 return self._recount()
-            self._used = usage.octets
+            self._used = usage.octets, usage.messages
         return self._used
 
     def _read(self) -> Usage | None:
@@ -159,16 +190,16 @@ class Account:
             return True
         return time.time() - self._file.stat().st_mtime > MAX_AGE
 
-    def _recount(self) -> int:
+    def _recount(self) -> tuple[int, int]:
         octets, messages = count(self._path)
         temporary = Path(self._path, "tmp", f"{NAME}.{secrets.token_hex(8)}")
-        text = quota_line(self._limit).encode("ascii") + b"\n" + usage_line(octets, messages)
+        text = self._quota.text.encode("latin-1") + b"\n" + usage_line(octets, messages)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, text)
         finally:
             os.close(descriptor)
         temporary.rename(self._file)
-        self._used = octets
+        self._used = octets, messages
         self._counted = True
-        return octets
+        return self._used

@@ -29,11 +29,12 @@ def received(
     tls: str = "",
     auth_user: str = "",
     recipient: str = "",
+    comment: str = "",
 ) -> bytes:
     """One folded Received header, CRLF included.
 
     `recipient` is named only when there is just one, so that no hidden recipient is shown.
-    `client_ip` is "" for mail made on this host.
+    `client_ip` is "" for mail made on this host. `comment` is told in parentheses.
     """
     lines = [f"Received: {_from(helo, client_ip)}"]
     comments = []
@@ -41,6 +42,8 @@ def received(
         comments.append(f"TLS: {' '.join(_UNSAFE.sub('-', word) for word in tls.split())}")
     if auth_user:
         comments.append(f"AUTH: {_UNSAFE.sub('-', auth_user)}")
+    if comment:
+        comments.append(" ".join(_UNSAFE.sub("-", word) for word in comment.split()))
     if comments:
         lines.append(f"({', '.join(comments)})")
     lines.append(f"by {hostname} (CourierWeb) with {protocol}")

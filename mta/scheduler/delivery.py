@@ -21,7 +21,7 @@ from mta.scheduler.backoff import Backoff
 from mta.scheduler.batching import known_contents, messages
 from mta.scheduler.contents import Contents
 from mta.scheduler.health import Impression
-from mta.scheduler.journal import FLUSH_COUNT, Journal
+from mta.scheduler.journal import FLUSH_COUNT, Journal, persist
 from mta.scheduler.workshop import Workshop
 from mta.transports.base import (
     DeliveryContext,
@@ -146,6 +146,7 @@ class Delivery:
             tls_seen=self._journal.saw_tls,
             credentials=self._with_database(context.credentials),
             sts=self._with_database(context.sts),
+            alias_instructions=self._with_database(context.alias_instructions),
         )
 
     def _with_database(self, question: Callable[[_Asked], _Answer]) -> Callable[[_Asked], _Answer]:
@@ -205,7 +206,7 @@ class Delivery:
         self._noted.update(ids)
 
     def _settle(self, outcome: Outcome) -> None:
-        recipient = self._open.pop(outcome.recipient_id, None)
+        recipient = self._open.get(outcome.recipient_id)
         if recipient is None:
             log.error(
                 "transport %s reported recipient %s, which was not asked or was reported before",
@@ -213,12 +214,26 @@ class Delivery:
                 outcome.recipient_id,
             )
             return
+        self._forward(recipient, outcome)
+        del self._open[recipient.id]
         # What a route sends somewhere keeps its route: that is the administrator's word.
         by_mx = self._batch.nexthop.startswith("mx:")
         backup = self._shop.directory.backuprelay if by_mx else ""
         judge = settle.Judge(self._transport.done, self._backoff, timezone.now(), backup)
         self._journal.add(recipient, outcome, judge.settle(recipient, outcome))
         self._impression.add(outcome)
+
+    def _forward(self, recipient: LeasedRecipient, outcome: Outcome) -> None:
+        """What is sent on is in the queue before the recipient is done: a crash in between sends it
+        on neither twice nor never."""
+        if not outcome.forwards:
+            return
+        content = self._contents(recipient.message_id)
+        with self._lent():
+            persist(
+                lambda: self._shop.forward(recipient, outcome.forwards, content),
+                f"what {recipient.address} forwards waits",
+            )
 
     def _backoff(self, address: str) -> Backoff:
         return Backoff.of(self._shop.directory.policy.times_for(self._transport.name, address))

@@ -64,15 +64,10 @@ class Journal:
         """What a peer has taken must not be sent again because the database was away for a
         moment, so this is tried for as long as the lease may last."""
         settlements = [settlement for _, settlement in self._waiting]
-        for _ in range(FLUSH_TRIES):
-            try:
-                outcomes.record(self._batch, settlements, noted=noted, last=last)
-                return
-            except (OperationalError, InterfaceError) as error:
-                log.warning("outcomes of lease %s wait: %s", self._batch.lease_id, error)
-                connection.close()
-                time.sleep(1)
-        raise OperationalError("the outcomes could not be written")
+        persist(
+            lambda: outcomes.record(self._batch, settlements, noted=noted, last=last),
+            f"the outcomes of lease {self._batch.lease_id} wait",
+        )
 
     def _learn(self) -> None:
         """What was just written also teaches about others. It is a hint and no more: without it
@@ -85,6 +80,20 @@ class Journal:
         except (DatabaseError, InterfaceError) as error:
             log.warning("lease %s: nothing learnt: %s", self._batch.lease_id, error)
             connection.close()
+
+
+def persist(write: Callable[[], object], what_waits: str) -> None:
+    """Write what must not be forgotten because the database was away for a moment; what is repeated
+    must do no harm. Raises OperationalError at the end of its patience."""
+    for _ in range(FLUSH_TRIES):
+        try:
+            write()
+            return
+        except (OperationalError, InterfaceError) as error:
+            log.warning("%s: %s", what_waits, error)
+            connection.close()
+            time.sleep(1)
+    raise OperationalError(what_waits)
 
 
 def _tell(recipient: LeasedRecipient, outcome: Outcome, batch: Batch) -> None:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mta.queue.lease import LeasedRecipient
 from mta.queue.limited_claim import Terms
 from mta.scheduler.contents import Contents, Room
 from mta.scheduler.keeper import LeaseKeeper
@@ -28,6 +29,10 @@ class Directory(Protocol):
     def book(self, reverse_path: str) -> object: ...
 
 
+def _no_forwards(recipient: LeasedRecipient, addresses: Sequence[str], content: bytes) -> None:
+    raise NotImplementedError("nobody here queues what is forwarded")
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What a runner works with.
@@ -36,8 +41,9 @@ class Workshop:
     another runner, `another(transport)` for one more in this process, which may have `slots` of
     them (0: not bounded here). `database()` lends a connection to this thread where it has none
     of its own, and the large contents of all runners share `room`. `reports_due()` is called when
-    a DSN became due. `stopping()` is true when this worker is asked to end. `owner` names this
-    process on its leases.
+    a DSN became due. `forward(recipient, addresses, content)` queues a message for those addresses
+    in the recipient's place, once. `stopping()` is true when this worker is asked to end. `owner`
+    names this process on its leases.
     """
 
     transports: Sequence[Transport]
@@ -51,6 +57,7 @@ class Workshop:
     slots: int = 0
     database: Callable[[], AbstractContextManager[None]] = nullcontext
     room: Room | None = None
+    forward: Callable[[LeasedRecipient, Sequence[str], bytes], None] = _no_forwards
     keeper: LeaseKeeper = field(default_factory=LeaseKeeper)
 
     def lent(self, transport: Transport) -> AbstractContextManager[None]:

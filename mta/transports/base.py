@@ -99,6 +99,8 @@ class Outcome:
     recipient, and the same holds for others of that next hop.
     `final` is false when the message was handed to a peer that will not send DSNs, so that we
     report it as "relayed" (RFC 3461 5.2.2). `command` is what the peer answered, for the DSN.
+    `forwards` are addresses that get the message in the recipient's place: the scheduler queues it
+    for them before it records a recipient as sent.
     """
 
     recipient_id: int
@@ -109,6 +111,23 @@ class Outcome:
     command: str = ""
     final: bool = True
     unreachable: bool = False
+    forwards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """How mail for system accounts is delivered (`mta.transports.account`).
+
+    `stem` is the word in the name of instruction files, `default_delivery` the instructions of
+    who has none. All commands of one delivery have `timeout` seconds together; `dynamic` says
+    whether they may print further instructions. `alias_user` runs what aliases say.
+    """
+
+    stem: str = "courier"
+    default_delivery: str = "./Maildir"
+    timeout: float = 900.0
+    dynamic: bool = True
+    alias_user: str = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +144,7 @@ class DeliveryContext:
     `dane` says that the name servers' word on DNSSEC counts, and so TLSA records do. `sts(domain)`
     finds the MTA-STS policy of a domain. `tls_seen` is told what became of TLS with a host.
     `credentials(route_id)` are those of a route that signs in, None when they cannot be had.
+    `alias_instructions(name)` are the members of an alias that are programs and files.
     """
 
     hostname: str
@@ -141,6 +161,8 @@ class DeliveryContext:
     sts: Callable[[str], StsFinding] = lambda domain: NO_POLICY
     tls_seen: Callable[[TlsResult], None] = lambda result: None
     credentials: Callable[[int], Credentials | None] = lambda route_id: None
+    accounts: AccountSettings = AccountSettings()
+    alias_instructions: Callable[[str], Sequence[str]] = lambda name: ()
 
 
 class AddressBook(Protocol):

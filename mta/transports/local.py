@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mta.protocol import address, maildir, maildirsize, status, verp
+from mta.protocol.delivered_to import delivered_to
 from mta.protocol.reply import Reply
 from mta.transports.base import (
     AddressBook,
@@ -37,14 +38,11 @@ logger = logging.getLogger(__name__)
 
 MAX_GROUP = 200
 MAX_GROUP_OCTETS = 64 << 20
-# A Delivered-To beyond this is not looked for; the ingress takes no header as long as this.
-MAX_HEADER = 256 << 10
 # With more changed directories than this, syncing the file system again is cheaper.
 MAX_DIRECTORY_SYNCS = 4
 # What the door let in for a mailbox is not too big because of the headers it has got since.
 HEADERS_ADDED = 8 << 10
 
-_DELIVERED_TO = re.compile(rb"^delivered-to:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*)", re.M | re.I)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Delivery = tuple[QueuedMessage, QueuedRecipient]
@@ -97,7 +95,7 @@ class _Content:
 
     def __init__(self, message: QueuedMessage, content: bytes) -> None:
         self.message = message
-        self._visited = _delivered_to(content)
+        self._visited = delivered_to(content)
         self._body = content.replace(b"\r\n", b"\n")
 
     def has_been_at(self, recipient: str) -> bool:
@@ -347,13 +345,3 @@ def _reply_for(error: OSError) -> Reply:
     if error.errno == errno.EDQUOT:
         return Reply(452, status.MAILBOX_FULL, "the disk quota is used up")
     return Reply(451, status.LOCAL_ERROR, f"local error: {error.strerror or 'unknown'}")
-
-
-def _delivered_to(content: bytes) -> frozenset[str]:
-    """The addresses of all Delivered-To fields in the header, in lower case."""
-    end = 0 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n", 0, MAX_HEADER)
-    header = content[: end if end >= 0 else MAX_HEADER].lower()
-    if b"delivered-to:" not in header:
-        return frozenset()
-    values = _DELIVERED_TO.findall(header)
-    return frozenset(value.strip().decode("utf-8", "surrogateescape") for value in values)

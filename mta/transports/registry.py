@@ -23,6 +23,7 @@ GROUP = "mta.transports"
 BUILT_IN = {
     "local": "mta.transports.local:Local",
     "esmtp": "mta.transports.esmtp:Esmtp",
+    "account": "mta.transports.account:Account",
     "discard": "mta.transports.discard:Discard",
 }
 

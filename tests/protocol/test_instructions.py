@@ -17,17 +17,17 @@ def test_nothing_to_do(text):
 
 
 @pytest.mark.parametrize(
-    ("line", "path"),
+    ("line", "path", "is_directory"),
     [
-        ("./Maildir", "./Maildir"),
-        ("./Maildir/", "./Maildir"),
-        ("./Mailbox  ", "./Mailbox"),
-        ("/var/mail/ann\r", "/var/mail/ann"),
-        ("/", "/"),
+        ("./Maildir", "./Maildir", False),
+        ("./Maildir/", "./Maildir", True),
+        ("./Mailbox  ", "./Mailbox", False),
+        ("/var/mail/ann\r", "/var/mail/ann", False),
+        ("/", "/", False),
     ],
 )
-def test_a_mailbox(line, path):
-    assert parse(line, DOMAIN) == (Instruction(Kind.MAILBOX, 1, path),)
+def test_a_mailbox(line, path, is_directory):
+    assert parse(line, DOMAIN) == (Instruction(Kind.MAILBOX, 1, path, is_directory=is_directory),)
 
 
 @pytest.mark.parametrize(
