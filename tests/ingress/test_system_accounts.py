@@ -8,19 +8,8 @@ from mta.models import Alias, Domain, Mailbox, Message, Recipient, Settings, Sta
 from mta.protocol import envelope
 from mta.protocol.envelope import Envelope, Source
 from mta.system_users import SystemUser
-from mta.transports.base import AddressBook
 
 HOST = "mail.example.test"
-
-
-class Accounts:
-    """A transport as far as an address is claimed by it."""
-
-    name = "account"
-    priority = 20
-
-    def claim(self, address: str, book: AddressBook) -> str | None:
-        return book.account(address)
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +21,6 @@ def users(town, monkeypatch, tmp_path) -> dict[str, SystemUser]:
         "una": SystemUser("una", 1000, str(tmp_path)),
     }
     monkeypatch.setattr(system_accounts, "find_user", found.get)
-    others = [each for each in runtime.transports() if each.name != "account"]
-    monkeypatch.setattr(runtime, "transports", lambda: (others[0], Accounts(), *others[1:]))
     Domain.objects.create(name=HOST)
     Settings.objects.update(systemaccounts=True)
     return found
