@@ -19,6 +19,7 @@ _ROOT = Path(__file__).parents[2]
 _CHILD = "mta.transports.account_child"
 # What a child may need besides the time of its commands: for locks, disks, and its start.
 _GRACE = 90.0
+_ENDS_WITHIN = 5.0
 
 
 class ChildFailed(Exception):
@@ -79,13 +80,17 @@ class Child:
         return self._conversation
 
     def _end(self) -> None:
-        """It has nothing to do, or nothing that would still count."""
+        """It has nothing to do, or nothing that would still count: it sees that nobody is there,
+        and ends with what it has started."""
         if self._conversation is not None:
             with self._conversation:
                 self._conversation = None
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            try:
+                self._process.wait(_ENDS_WITHIN)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
 
