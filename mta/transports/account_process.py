@@ -68,7 +68,7 @@ class Child:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 << 10)
             self._process = subprocess.Popen(
-                [sys.executable, "-E", "-s", "-B", "-m", _CHILD, str(theirs.fileno())],
+                [sys.executable, "-E", "-s", "-m", _CHILD, str(theirs.fileno())],
                 cwd=_ROOT,
                 env={"LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
