@@ -4,7 +4,7 @@ It asks the directory, the expansion and the routing that the ingress asks, with
 force; nothing is queued. The console and the command `aliaslookup` call it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,9 @@ def look_up(typed: str) -> Lookup:
     policy = book.refresh()
     resolution = book.resolve(recipient.address)
     expanded = recipients.expand([(recipient, resolution)])
-    ends = () if _is_refused(resolution) else tuple(_ends(expanded.recipients, book, policy))
+    if _is_refused(resolution):
+        return Lookup(resolution, (), policy.version)
+    ends = tuple(_ends(expanded.recipients, resolution.accounts, book, policy))
     return Lookup(resolution, ends, policy.version)
 
 
@@ -140,13 +142,16 @@ def _is_refused(resolution: Resolution) -> bool:
     return resolution.standing in _REFUSED
 
 
-def _ends(final: tuple[Recipient, ...], book: Directory, policy: Policy) -> Iterator[End]:
+def _ends(
+    final: tuple[Recipient, ...], accounts: Container[str], book: Directory, policy: Policy
+) -> Iterator[End]:
+    """`accounts` are those that are delivered to by instructions."""
     for recipient in final:
         transport, nexthop = runtime.route(recipient.address, "") or ("", "")
         route = routing.applied_route(recipient.address, policy) if nexthop else None
         yield End(
             address=recipient.address,
-            standing=_standing(recipient.address, book),
+            standing=_standing(recipient.address, accounts, book),
             transport=transport,
             nexthop=nexthop,
             route=routing.route_text(route) if route else "",
@@ -155,8 +160,10 @@ def _ends(final: tuple[Recipient, ...], book: Directory, policy: Policy) -> Iter
         )
 
 
-def _standing(address: str, book: Directory) -> Standing:
+def _standing(address: str, accounts: Container[str], book: Directory) -> Standing:
     """What a final address is in itself."""
+    if address in accounts:
+        return Standing.ACCOUNT
     kind = book.domain_kind(addresses.split(address)[1])
     if kind is None:
         return Standing.FOREIGN
@@ -166,5 +173,5 @@ def _standing(address: str, book: Directory) -> Standing:
         return Standing.UUCP
     enabled = book.mailbox(address.lower())
     if enabled is None:
-        return Standing.ACCOUNT if book.account(address) else Standing.UNKNOWN
+        return Standing.UNKNOWN
     return Standing.MAILBOX if enabled else Standing.DISABLED

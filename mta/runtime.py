@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 
 from mta import dnssec, forwarding, intake, maillog, sts
@@ -30,6 +31,7 @@ from mta.maildir_sweep import sweep_temporary
 from mta.models.appliance_key import appliance_key
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing
+from mta.policy.facts import Standing
 from mta.protocol import trace
 from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
@@ -156,6 +158,10 @@ def queue_message(
     `comment` is for the Received field."""
     book = directory()
     policy = book.refresh()
+    for recipient in envelope.recipients:
+        if book.resolve(recipient.address).standing is Standing.UNANSWERED:
+            # Whoever leaves mail here knows what to do when the database is away.
+            raise OperationalError(f"{recipient.address} cannot be looked up now")
     arrival = intake.Arrival(id_maker().next(), timezone.now(), origin)
     submission = intake.prepare(
         arrival,

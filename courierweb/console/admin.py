@@ -27,6 +27,7 @@ from courierweb.console.forms import (
 from courierweb.console.frame import wide_relays
 from courierweb.console.policy_admin import PolicyAdmin
 from courierweb.console.setting_groups import SETTING_GROUPS
+from courierweb.console.system_users import user_rows
 from mta.models import (
     AccessRule,
     Alias,
@@ -119,6 +120,13 @@ class MailboxAdmin(PolicyAdmin):
     )
     inlines = (SenderGrantInline,)
     empty_list = "Mailboxes live in hosted domains: add a domain, then its mailboxes."
+    list_after_template = "console/system_users.html"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), "system_users": user_rows()}
+        return super().changelist_view(request, context)
 
     @display(description="Address", ordering="local_part", header=False)
     def address(self, mailbox: Mailbox) -> str:

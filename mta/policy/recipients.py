@@ -258,6 +258,9 @@ class _Expansion:
             self._end(address)
             return Standing.FOREIGN if kind is None else Standing.BACKUP
         name = address.lower()
+        if alias_program.alias_apart(name):
+            self._tell(f"{name} is a name that only this host gives")
+            return Standing.UNKNOWN
         return (
             self._exact(name)
             or self._return_path(address)
@@ -270,7 +273,7 @@ class _Expansion:
     def _exact(self, name: str) -> Standing | None:
         """An alias of that name, else a mailbox; an alias that names itself means the mailbox."""
         if name not in self._names and (members := self._lookup.alias(name)):
-            return self._members(name, members, self._programs_of(name))
+            return self._members(name, members)
         enabled = self._lookup.mailbox(name)
         if enabled is None:
             return None
@@ -406,7 +409,8 @@ class _Expansion:
         return self.follow(f"{local}@{home}", account)
 
     def _members(self, name: str, members: Iterable[str], programs: str = "") -> Standing:
-        """Each member for itself, but programs and files as one recipient, named `programs`."""
+        """Each member for itself, but programs and files as one recipient, with the address
+        `programs` if the alias is for a whole domain."""
         self._names.add(name)
         members = tuple(members)
         others = [each for each in members if not alias_program.is_instruction(each)]
@@ -414,7 +418,7 @@ class _Expansion:
         self.is_list = self.is_list or len(others) + runs > 1
         self._tell(f"{name} stands for {', '.join(members[:10])}")
         if runs:
-            self._end_by(programs, f"{alias_program.HOP}{name}")
+            self._end_by(programs or self._programs_of(name), f"{alias_program.HOP}{name}")
         for member in others:
             if self._deeper(member) in (Standing.UNKNOWN, Standing.BAD_RETURN_PATH):
                 # It is kept, so that it fails visibly, with the list's name.

@@ -10,7 +10,6 @@ line long or older than 15 minutes. Trashed messages and the folder .Trash do no
 import contextlib
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -192,7 +191,7 @@ class Account:
 
     def _recount(self) -> tuple[int, int]:
         octets, messages = count(self._path)
-        temporary = Path(self._path, "tmp", f"{NAME}.{secrets.token_hex(8)}")
+        temporary = Path(self._path, "tmp", f"{NAME}.{os.urandom(8).hex()}")
         text = self._quota.text.encode("latin-1") + b"\n" + usage_line(octets, messages)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

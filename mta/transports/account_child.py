@@ -5,6 +5,7 @@ touches what is his. It has nothing of ours: no environment, no descriptor but i
 never its owner.
 """
 
+import contextlib
 import os
 import resource
 import socket
@@ -18,7 +19,11 @@ _MAX_DATA = 2 << 30
 
 
 def main() -> None:
-    with Conversation(socket.socket(fileno=int(sys.argv[1]))) as transport:
+    """Ends when the transport does, and ends what it has started then."""
+    with (
+        contextlib.suppress(ConnectionError),
+        Conversation(socket.socket(fileno=int(sys.argv[1]))) as transport,
+    ):
         owner = owner_from(transport.receive())
         become(owner)
         os.umask(0o077)
@@ -26,7 +31,7 @@ def main() -> None:
             job, message = given
             _limit(job.patience)
             try:
-                report = carry_out(job, owner, message, transport.ask_for_consent)
+                report = carry_out(job, owner, message, transport)
             finally:
                 os.close(message)
             transport.send(packet(report))

@@ -103,6 +103,10 @@ class Conversation:
     def set_patience(self, seconds: float) -> None:
         self._connection.settimeout(seconds)
 
+    def fileno(self) -> int:
+        """Becomes readable when the other side has something to say, or has ended."""
+        return self._connection.fileno()
+
     def send(self, octets: bytes, *descriptors: int) -> None:
         if descriptors:
             socket.send_fds(self._connection, [octets], descriptors)

@@ -5,7 +5,6 @@ the home, and the rights are the owner's, so links lead nowhere that he could no
 """
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def deliver(path: str, letter: Letter) -> None:
 
 
 def _write(place: Path, letter: Letter, size: int) -> None:
-    temporary = place / "tmp" / f"{letter.key}.{secrets.token_hex(4)}"
+    temporary = place / "tmp" / f"{letter.key}.{os.urandom(4).hex()}"
     write_new(str(temporary), (letter.lines, letter.body))
     try:
         sync_path(str(temporary))

@@ -19,6 +19,7 @@ _ROOT = Path(__file__).parents[2]
 _CHILD = "mta.transports.account_child"
 # What a child may need besides the time of its commands: for locks, disks, and its start.
 _GRACE = 90.0
+_ENDS_WITHIN = 5.0
 
 
 class ChildFailed(Exception):
@@ -67,7 +68,7 @@ class Child:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 << 10)
             self._process = subprocess.Popen(
-                [sys.executable, "-E", "-s", "-B", "-m", _CHILD, str(theirs.fileno())],
+                [sys.executable, "-E", "-s", "-m", _CHILD, str(theirs.fileno())],
                 cwd=_ROOT,
                 env={"LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
@@ -79,13 +80,17 @@ class Child:
         return self._conversation
 
     def _end(self) -> None:
-        """It has nothing to do, or nothing that would still count."""
+        """It has nothing to do, or nothing that would still count: it sees that nobody is there,
+        and ends with what it has started."""
         if self._conversation is not None:
             with self._conversation:
                 self._conversation = None
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            try:
+                self._process.wait(_ENDS_WITHIN)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
 

@@ -6,7 +6,6 @@ to are gathered, and told when everything else has succeeded. Facts: spec 3.8, 3
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +24,7 @@ from mta.protocol.local_account import BadLocalPart
 from mta.transports import account_home, account_mailbox
 from mta.transports.account_agent import Envelope, program
 from mta.transports.account_home import NoInstructions, NotReadable
-from mta.transports.account_job import Job, Owner, Report
+from mta.transports.account_job import Conversation, Job, Owner, Report
 from mta.transports.account_mailbox import Letter, NoMaildir, OverQuota
 from mta.transports.delivery_command import Account, Ended, run_program
 
@@ -45,10 +44,13 @@ class _Stop(Exception):
     """An instruction said that the rest is not wanted; the delivery has succeeded."""
 
 
-def carry_out(job: Job, owner: Owner, message: int, consent: Callable[[], None]) -> Report:
-    """What became of the job. `message` is a descriptor of the message with LF line ends;
-    `consent()` is called before the first step that must not be repeated without need."""
-    steps = _Steps(job, owner, message, consent)
+def carry_out(job: Job, owner: Owner, message: int, transport: Conversation) -> Report:
+    """What became of the job. `message` is a descriptor of the message with LF line ends; the
+    `transport` is asked before the first step that must not be repeated without need.
+
+    Raises ConnectionError when nobody waits for the report any more.
+    """
+    steps = _Steps(job, owner, message, transport)
     try:
         steps.run()
     except _Over as over:
@@ -57,17 +59,19 @@ def carry_out(job: Job, owner: Owner, message: int, consent: Callable[[], None])
         return Report(Effect.DEFER, "4.3.5", str(error))
     except OverQuota:
         return Report(Effect.DEFER, status.MAILBOX_FULL, "the Maildir is over its quota")
+    except ConnectionError:
+        raise
     except OSError as error:
         return Report(Effect.DEFER, status.LOCAL_ERROR, error.strerror or "local error")
     return Report(Effect.STOP, status.SUCCESS, steps.summary(), steps.forwards)
 
 
 class _Steps:
-    def __init__(self, job: Job, owner: Owner, message: int, consent: Callable[[], None]) -> None:
+    def __init__(self, job: Job, owner: Owner, message: int, transport: Conversation) -> None:
         self._job = job
         self._owner = Account(owner.name, owner.uid, owner.gid, owner.home)
         self._message = message
-        self._consent = consent
+        self._transport = transport
         self._has_consent = False
         self._end = time.monotonic() + job.patience
         self._forwards: dict[str, None] = {}
@@ -190,7 +194,9 @@ class _Steps:
         with message as stdin:
             os.lseek(stdin.fileno(), 0, os.SEEK_SET)
             variables = self._envelope.variables(self._owner)
-            return run_program(arguments, self._owner, variables, stdin, left, printed)
+            return run_program(
+                arguments, self._owner, variables, stdin, left, printed, self._transport.fileno()
+            )
 
     def _judge(self, step: Instruction, ended: Ended) -> None:
         if self._goes_on(step, ended) is Effect.STOP:
@@ -219,7 +225,7 @@ class _Steps:
 
     def _ask(self) -> None:
         if not self._has_consent:
-            self._consent()
+            self._transport.ask_for_consent()
             self._has_consent = True
 
     def _note(self, what: str) -> None:

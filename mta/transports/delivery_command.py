@@ -91,9 +91,11 @@ def run_program(
     stdin: int | IO[bytes],
     patience: float,
     printed: int = 0,
+    abandoned: int | None = None,
 ) -> Ended:
     """Runs a program without a shell and without limits of its own. With `printed` so many octets
-    of its standard output are given apart.
+    of its standard output are given apart. When the descriptor `abandoned` becomes readable, nobody
+    waits for the program any more, and its time is over.
 
     Raises NotPermittedError, and OSError when it cannot be started.
     """
@@ -101,6 +103,7 @@ def run_program(
     return _ended(
         patience,
         printed,
+        abandoned,
         args=arguments,
         stdin=stdin,
         cwd=owner.home,
@@ -131,7 +134,9 @@ def run_tool(
         )
 
 
-def _ended(patience: float, printed: int = 0, **process: Any) -> Ended:
+def _ended(
+    patience: float, printed: int = 0, abandoned: int | None = None, **process: Any
+) -> Ended:
     started = subprocess.Popen(
         **process,
         stdout=subprocess.PIPE,
@@ -139,7 +144,7 @@ def _ended(patience: float, printed: int = 0, **process: Any) -> Ended:
         start_new_session=True,
         umask=_UMASK,
     )
-    return _Watch(started, patience, printed).until_the_end()
+    return _Watch(started, patience, printed, abandoned).until_the_end()
 
 
 def _identity(owner: Account) -> dict[str, Any]:
@@ -173,8 +178,15 @@ class _Stream:
 class _Watch:
     """Looks after one process; what it started is ended with it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], patience: float, printed: int) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        patience: float,
+        printed: int,
+        abandoned: int | None,
+    ) -> None:
         self._process = process
+        self._abandoned = abandoned
         self._end = time.monotonic() + patience
         self._printed = printed
         assert process.stdout is not None
@@ -204,18 +216,22 @@ class _Watch:
                 for stream in self._streams:
                     selector.register(stream.file, selectors.EVENT_READ, stream)
                 selector.register(ended, selectors.EVENT_READ)
-                return self._gather(selector)
+                if self._abandoned is not None:
+                    selector.register(self._abandoned, selectors.EVENT_READ)
+                return self._gather(selector, ended)
         finally:
             os.close(ended)
 
-    def _gather(self, selector: selectors.BaseSelector) -> bool:
+    def _gather(self, selector: selectors.BaseSelector, ended: int) -> bool:
         while (left := self._end - time.monotonic()) > 0:
             ready = [key for key, _ in selector.select(left)]
-            streams = [key.data for key in ready if key.data is not None]
-            for stream in streams:
+            for stream in (key.data for key in ready if key.data is not None):
                 if not stream.read():
                     selector.unregister(stream.file)
             # What it has left to read was read just now: a pipe holds no more than a chunk.
-            if len(ready) > len(streams):
+            descriptors = {key.fd for key in ready}
+            if ended in descriptors:
                 return True
+            if self._abandoned in descriptors:
+                return False
         return False

@@ -7,7 +7,9 @@ import sys
 import pytest
 from django.core.management.base import CommandError
 
+from mta import runtime, system_accounts
 from mta.models import Alias, Domain, Mailbox, Message, Refusal, Settings
+from mta.system_users import SystemUser
 from tests.support.smtp_session import disconnect_others
 
 SESSION = ("explain", "--client", "203.0.113.9", "--from", "a@b.example")
@@ -33,6 +35,23 @@ def test_the_text_tells_each_rule_the_reply_and_the_way(run):
     assert "* alias" in told
     assert "Accepted: 250 2.1.5" in told
     assert "bob@example.test: local" in told
+
+
+def test_a_user_of_the_system_and_a_program(run, monkeypatch):
+    user = SystemUser("una", 1000, "/nonexistent")
+    monkeypatch.setattr(system_accounts, "find_user", {"una": user}.get)
+    here = runtime.hostname()
+    Domain.objects.create(name=here)
+    Alias.objects.create(name="robot@example.test", targets=["|/bin/robot"])
+    Settings.objects.update(systemaccounts=True)
+    told = run(*SESSION, "--to", f"una@{here}")
+    assert "a user of this system" in told
+    assert "Accepted: 250 2.1.5" in told
+    told = run(*SESSION, "--to", f"una-x@{here}")
+    assert "Refused: 550 5.1.1" in told
+    assert "robot@example.test stands for |/bin/robot" in run(
+        *SESSION, "--to", "robot@example.test"
+    )
 
 
 def test_a_refusal_is_an_answer_and_no_error(run):

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Permission
 
+from mta import runtime
 from mta.models import AccessRule, Alias, Domain, Mailbox, PolicyChange, Route, Settings
+from mta.system_users import SystemUser
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +126,23 @@ def test_an_alias_that_runs_a_program_says_as_whom(browser):
     page = browser.get("/console/mta/alias/", {"runs": "yes"}).text
     assert "robot@example.test" in page
     assert "plain@example.test" not in page
+
+
+def test_users_of_the_system_stand_beneath_the_mailboxes(browser, monkeypatch):
+    users = [SystemUser("una", 1000, "/home/una"), SystemUser("low", 999, "/home/low")]
+    monkeypatch.setattr("courierweb.console.system_users.local_users", lambda: users)
+    monkeypatch.setattr("mta.system_accounts.find_user", {"una": users[0]}.get)
+    here = runtime.hostname()
+    Domain.objects.get_or_create(name=here)
+    Settings.load()
+    assert "Users of this system" not in browser.get("/console/mta/mailbox/").text
+    Settings.objects.update(systemaccounts=True)
+    page = browser.get("/console/mta/mailbox/").text
+    assert "a user of this system" in page
+    assert f"una@{here}" in page
+    assert "low@" not in page
+    page = browser.get("/console/address/", {"q": "una"}).text
+    assert "is a user of this system" in page
 
 
 def test_only_an_administrator_has_programs_run(client, django_user_model):

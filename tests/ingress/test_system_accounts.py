@@ -1,23 +1,15 @@
 """Users of the system, and programs of aliases, as recipients."""
 
 import pytest
+from django.db import DatabaseError
 
 from mta import runtime, system_accounts
-from mta.models import Alias, Domain, Mailbox, Recipient, Settings, State
+from mta.models import Alias, Domain, Mailbox, Message, Recipient, Settings, State
+from mta.protocol import envelope
+from mta.protocol.envelope import Envelope, Source
 from mta.system_users import SystemUser
-from mta.transports.base import AddressBook
 
 HOST = "mail.example.test"
-
-
-class Accounts:
-    """A transport as far as an address is claimed by it."""
-
-    name = "account"
-    priority = 20
-
-    def claim(self, address: str, book: AddressBook) -> str | None:
-        return book.account(address)
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +21,6 @@ def users(town, monkeypatch, tmp_path) -> dict[str, SystemUser]:
         "una": SystemUser("una", 1000, str(tmp_path)),
     }
     monkeypatch.setattr(system_accounts, "find_user", found.get)
-    others = [each for each in runtime.transports() if each.name != "account"]
-    monkeypatch.setattr(runtime, "transports", lambda: (others[0], Accounts(), *others[1:]))
     Domain.objects.create(name=HOST)
     Settings.objects.update(systemaccounts=True)
     return found
@@ -54,7 +44,7 @@ def test_mail_for_a_user_is_queued_for_him(ingress, address):
         *(f"nobody@{HOST}", f"root@{HOST}", f"una-else@{HOST}", f"una!x@{HOST}"),
         *(f'".una"@{HOST}', f'"una/x"@{HOST}', f'"una/../../etc/passwd"@{HOST}'),
         *(f"una-lists-{'x' * 50}!@{HOST}", f"a-b-c-d-e-f-g@{HOST}", "una@example.test"),
-        f'".xalias/una@{HOST}"@{HOST}',
+        *(f'".xalias/una@{HOST}"@{HOST}', f'".xalias/una"@{HOST}'),
     ],
 )
 def test_who_is_nobody_is_refused(ingress, path):
@@ -115,5 +105,20 @@ def test_a_program_for_a_whole_domain(ingress):
     Domain.objects.create(name="whole.example")
     Alias.objects.create(name="@whole.example", targets=["|/bin/sort-out"])
     with ingress.connect() as client:
+        client.command("MAIL FROM:<a@b.example>")
+        assert client.command('RCPT TO:<".xalias/x"@whole.example>').startswith("550 5.1.1")
+        client.command("RSET")
         assert client.mail("any@whole.example").startswith("250")
     assert queued() == [("any@whole.example", "account", "alias:@whole.example")]
+
+
+def test_what_is_made_here_waits_for_the_name_service(town, monkeypatch):
+    def away(name: str) -> SystemUser | None:
+        raise OSError(11, "the name service does not answer")
+
+    monkeypatch.setattr(system_accounts, "find_user", away)
+    runtime.directory.cache_clear()
+    made = Envelope("a@b.example", (envelope.Recipient(f"una@{HOST}"),), Source.LOCAL)
+    with pytest.raises(DatabaseError, match="cannot be looked up now"):
+        runtime.enqueue(made, b"Subject: x\r\n\r\n")
+    assert not Message.objects.exists()

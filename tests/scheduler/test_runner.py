@@ -9,6 +9,7 @@ import pytest
 from django.db import DatabaseError
 from django.utils import timezone
 
+from mta import system_accounts
 from mta.directory import Directory
 from mta.models import (
     AddressTrouble,
@@ -308,6 +309,25 @@ def test_an_address_that_no_transport_takes_any_more_fails():
     gone = Recipient.objects.get()
     assert (gone.state, gone.last_reply) == (State.FAILED, "550 5.1.1 no such user here")
     assert gone.report == "failed"
+
+
+@pytest.mark.django_db
+def test_whose_owner_cannot_be_told_now_is_deferred(monkeypatch):
+    def away(name: str) -> None:
+        raise OSError(11, "the name service does not answer")
+
+    class ForAccounts(Scripted):
+        def claim(self, address, book):
+            return book.account(address)
+
+    monkeypatch.setattr(system_accounts, "find_user", away)
+    make_message("una@mail.example.test")
+    Domain.objects.create(name="mail.example.test")
+    Settings.load()
+    Settings.objects.update(systemaccounts=True)
+    Shop(ForAccounts()).run()
+    una = Recipient.objects.get()
+    assert (una.state, una.last_reply[:4]) == (State.QUEUED, "451 ")
 
 
 @pytest.mark.django_db

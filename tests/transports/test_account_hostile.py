@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import pwd
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from mta.transports.account import Account
 from mta.transports.base import DeliveryRequest, Outcome, Result
 from tests.support.accounts import User, system_user
+from tests.support.appliance import ROOT
+from tests.support.waiting import eventually
 from tests.transports.contract import message
 from tests.transports.test_account import ANN, deliver, settings, verdict
 
@@ -202,3 +206,22 @@ def test_a_worker_that_is_stopping_starts_nothing_new(ann):
     stopping = dataclasses.replace(settings(), stopping=lambda: True)
     assert list(Account().deliver(request, stopping)) == []
     assert ann.letters() == []
+
+
+def test_a_command_ends_with_the_worker_that_waits_for_it(ann):
+    """Its message is tried again, and must not be at work twice."""
+    ann.write(".courier", "| echo $$ >pid.new; mv pid.new pid; exec sleep 300\n")
+    script = (
+        "import sys\n"
+        "from mta.transports.account_job import Job, Owner\n"
+        "from mta.transports.account_process import Child, sealed_message\n"
+        "owner = Owner('ann', int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])\n"
+        "job = Job('a@b', '', '', None, 'courier', './x', True, 'b', (), 'k', False, 200.0, 0.0)\n"
+        "Child(owner).carry_out(job, sealed_message(b''), lambda: None)\n"
+    )
+    arguments = [sys.executable, "-c", script, str(ann.uid), str(ann.gid), str(ann.home)]
+    with subprocess.Popen(arguments, cwd=ROOT) as worker:
+        pid = ann.home / "pid"
+        eventually(pid.exists)
+        worker.kill()
+    eventually(lambda: _is_over(int(pid.read_text())))
