@@ -149,13 +149,14 @@ def _ends(final: tuple[Recipient, ...], book: Directory, policy: Policy) -> Iter
 
 def _standing(address: str, book: Directory) -> Standing:
     """What a final address is in itself."""
-    kind = book.domain_kind(addresses.split(address)[1])
+    domain = addresses.split(address)[1]
+    if domain == runtime.hostname() and book.nexthop(address).startswith("uucp:"):
+        return Standing.UUCP
+    kind = book.domain_kind(domain)
     if kind is None:
         return Standing.FOREIGN
     if kind is DomainKind.BACKUP:
         return Standing.BACKUP
-    if book.nexthop(address).startswith("uucp:"):
-        return Standing.UUCP
     enabled = book.mailbox(address.lower())
     if enabled is None:
         return Standing.UNKNOWN

@@ -4,7 +4,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from mta import runtime
-from mta.models import Alias, Domain, Mailbox, Message, Route
+from mta.models import Alias, Domain, Mailbox, Message, Route, UucpNeighbor
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_directory", "town")]
 
@@ -77,3 +77,11 @@ def test_a_change_is_seen_at_once(listed):
 def test_what_is_no_address_is_one_sentence(run, address):
     with pytest.raises(CommandError):
         run("aliaslookup", address)
+
+
+def test_a_path_to_a_neighbour(run):
+    UucpNeighbor.objects.create(path="food", flags="F")
+    told = run("aliaslookup", "food!fruits!apple@example.test")
+    assert "a path to a UUCP neighbour" in told
+    assert "apple at food!fruits, by UUCP" in told
+    assert f"= food!fruits!apple@{runtime.hostname()}: uucp, uucp to uucp:food!fruits" in told
