@@ -164,13 +164,14 @@ def _standing(address: str, accounts: Container[str], book: Directory) -> Standi
     """What a final address is in itself."""
     if address in accounts:
         return Standing.ACCOUNT
-    kind = book.domain_kind(addresses.split(address)[1])
+    domain = addresses.split(address)[1]
+    if domain == runtime.hostname() and book.nexthop(address).startswith("uucp:"):
+        return Standing.UUCP
+    kind = book.domain_kind(domain)
     if kind is None:
         return Standing.FOREIGN
     if kind is DomainKind.BACKUP:
         return Standing.BACKUP
-    if book.nexthop(address).startswith("uucp:"):
-        return Standing.UUCP
     enabled = book.mailbox(address.lower())
     if enabled is None:
         return Standing.UNKNOWN

@@ -16,7 +16,7 @@ def backscatter(facts: Facts, policy: Policy) -> Finding:
     resolution = facts.rcpt.resolution
     if not policy.suppress_backscatter:
         return passed("switched off")
-    if resolution.standing not in (Standing.ALIAS, Standing.BACKUP):
+    if resolution.standing not in (Standing.ALIAS, Standing.BACKUP, Standing.UUCP):
         return passed("nothing is sent on")
     if not facts.session.client_ip or relay.is_one_of_us(facts, policy):
         return passed("users and networks that may relay are not asked")

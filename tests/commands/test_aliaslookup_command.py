@@ -4,7 +4,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from mta import runtime, system_accounts
-from mta.models import Alias, Domain, Mailbox, Message, Route, Settings
+from mta.models import Alias, Domain, Mailbox, Message, Route, Settings, UucpNeighbor
 from mta.system_users import SystemUser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_directory", "town")]
@@ -113,3 +113,11 @@ def test_programs_of_an_alias_are_one_recipient(listed, run):
         (f"ann@{here}", "account"),
     ]
     assert f"stands for ann@{here}, |/bin/vacation, /srv/ann" in run("aliaslookup", "ann")
+
+
+def test_a_path_to_a_neighbour(run):
+    UucpNeighbor.objects.create(path="food", flags="F")
+    told = run("aliaslookup", "food!fruits!apple@example.test")
+    assert "a path to a UUCP neighbour" in told
+    assert "apple at food!fruits, by UUCP" in told
+    assert f"= food!fruits!apple@{runtime.hostname()}: uucp, uucp to uucp:food!fruits" in told

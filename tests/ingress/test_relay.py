@@ -2,7 +2,7 @@
 
 import pytest
 
-from mta.models import AccessRule, Message, Recipient, Refusal
+from mta.models import AccessRule, Message, Recipient, Refusal, UucpNeighbor
 from mta.policy.decision import RULES, Stage
 from tests.ingress.conftest import PASSWORD
 from tests.support.waiting import eventually
@@ -114,6 +114,23 @@ def test_an_alias_may_lead_out_and_a_backup_domain_is_passed_on(ingress):
         "friend@elsewhere.example": "mx:elsewhere.example",
         "anyone@backup.example": "mx:backup.example",
     }
+
+
+def test_a_path_is_taken_as_long_as_its_neighbour_is_listed(ingress):
+    def reply(recipient: str) -> str:
+        with ingress.connect() as client:
+            return client.mail(recipient)
+
+    assert reply("apple!john@example.test").startswith("550 5.1.1")
+    neighbour = UucpNeighbor.objects.create(path="apple")
+    assert reply("apple!john@example.test").startswith("250")
+    assert reply("apple!far!john@example.test").startswith("550 5.1.1")
+    assert reply("apple!john@elsewhere.example").startswith("550 5.7.1")
+    neighbour.delete()
+    assert reply("apple!john@example.test").startswith("550 5.1.1")
+    row = Recipient.objects.get()
+    assert (row.transport, row.nexthop) == ("uucp", "uucp:apple")
+    assert row.address.startswith("apple!john@")
 
 
 @pytest.mark.parametrize(
