@@ -171,6 +171,37 @@ def probe_all() -> int:
     )
 
 
+# What somebody has paused or limited stays, and so does what mail waits for. The row of the
+# transport as a whole is no destination.
+_FORGET = """
+WITH gone AS (
+    DELETE FROM mta_destination WHERE id IN (
+        SELECT d.id FROM mta_destination d
+        WHERE d.nexthop <> '*' AND d.state <> 'paused'
+          AND greatest(d.served_at, d.changed_at, d.last_ok_at) < %s
+          AND NOT EXISTS (SELECT 1 FROM mta_recipient r WHERE r.transport = d.transport
+                          AND r.nexthop = d.nexthop AND r.state = 'queued')
+          AND NOT EXISTS (SELECT 1 FROM mta_lease l WHERE l.transport = d.transport
+                          AND l.nexthop = d.nexthop)
+          AND NOT EXISTS (SELECT 1 FROM mta_deliverylimit l WHERE l.transport = d.transport
+                          AND l.scope = 'destination' AND l.nexthop = d.nexthop)
+        LIMIT %s FOR UPDATE SKIP LOCKED
+    ) RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
+_FORGET_AT_ONCE = 2000
+
+
+def forget(before: datetime) -> int:
+    """Delete what is known of destinations that got no mail since then, some of them at a time;
+    gives how many. One that was not reached by then is as good as unknown."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [before, _FORGET_AT_ONCE])
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
 @dataclass(frozen=True, slots=True)
 class DestinationRow:
     """A destination with its mail. `rate` is what its limit says, messages a minute."""
