@@ -329,6 +329,7 @@ class SettingsForm(forms.ModelForm):
             "esmtptimeoutdata": "sending a block of the message",
             "esmtptimeoutquit": "waiting for the answer to QUIT",
             "keep_refusals": "how long refused mail stays in the history",
+            "keep_destinations": "how long destinations without mail are remembered",
         }
         field_classes = {
             field.name: DurationField

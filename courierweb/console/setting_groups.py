@@ -112,6 +112,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
             "fields": (
                 ("keep_history", "keep_content"),
                 ("keep_refusals", "keep_tls"),
+                "keep_destinations",
                 "keep_temporary",
                 ("minfree", "respawnmemory"),
                 ("respawnlo", "respawnhi"),

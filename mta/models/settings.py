@@ -360,6 +360,10 @@ class Settings(models.Model):
     keep_tls = models.DurationField(
         default=timedelta(days=30), help_text="how long counts of TLS with other hosts are kept"
     )
+    keep_destinations = models.DurationField(
+        default=timedelta(days=30),
+        help_text="how long it is remembered how a destination did that gets no more mail",
+    )
 
     class Meta:
         verbose_name_plural = "settings"

@@ -95,14 +95,21 @@ DELETE FROM mta_dsnrefuser WHERE id IN (
 """
 
 
-def learn(batch: Batch, told: Sequence[tuple[LeasedRecipient, Settlement]]) -> None:
-    """Remember what these settlements of a batch say about others. Raises DatabaseError."""
-    lessons = _lessons(told)
+Told = tuple[LeasedRecipient, Settlement]
+
+
+def learn(told: Sequence[tuple[Batch, Sequence[Told]]]) -> None:
+    """Remember what the settlements of these batches say about others, each told with its
+    recipient. Raises DatabaseError.
+
+    Not for what is delivered on this host.
+    """
+    lessons = _lessons(each for _, settled in told for each in settled)
     if lessons:
         prepared.execute(_LEARN, {"lessons": json.dumps(lessons)})
-    refusals = _refusals(batch, told)
-    if refusals:
-        prepared.execute(_REFUSED, {"refusals": json.dumps(refusals)})
+    refusals = [row for batch, settled in told for row in _refusals(batch, settled)]
+    for row in refusals:
+        prepared.execute(_REFUSED, {"refusals": json.dumps([row])})
 
 
 def trouble_of(addresses: Sequence[str]) -> Trouble | None:

@@ -6,16 +6,20 @@ message tries a dead host by itself. The times of an attempted recipient stay Co
 (spec 4.2), since the pause between probes is never longer than `retryalpha`, its shortest.
 """
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from mta.models import Destination
+from mta.queue import prepared
 from mta.queue.commit import storable
+from mta.queue.prepared import relax
 
 _FIRST_PAUSE = timedelta(minutes=1)
 # Who waited for a destination that is back comes in so many groups, a second apart.
@@ -30,31 +34,54 @@ class Health(StrEnum):
     DOWN = "down"
 
 
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a batch showed of its destination. With `pause` it is left alone until its next probe,
+    a minute after the first failure and `longest` later at most."""
+
+    transport: str
+    nexthop: str
+    health: Health
+    reply: str = ""
+    pause: bool = False
+    longest: timedelta = timedelta(minutes=5)
+
+
 # +1 while all of it is used, half of what was used when the peer complains, and a start from
-# the beginning after a failure. Several sessions that fail together are one failure.
+# the beginning after a failure. Several sessions that fail together are one failure. The rows are
+# taken in the order in which claims take them.
 _LEARN = """
-WITH old AS MATERIALIZED (
-    SELECT d.*, (SELECT count(*) FROM mta_lease l WHERE l.transport = d.transport
-                 AND l.nexthop = d.nexthop AND l.expires_at > now()) AS live,
-           d.next_probe IS NULL OR d.next_probe <= now() AS counts
-    FROM mta_destination d WHERE d.transport = %(transport)s AND d.nexthop = %(nexthop)s FOR UPDATE
+WITH given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(lessons)s::json) AS t(
+        transport text, nexthop text, health text, reply text, pause bool, first float8,
+        longest float8)
+), old AS MATERIALIZED (
+    SELECT d.*, d.next_probe IS NULL OR d.next_probe <= now() AS counts, given.health,
+           given.reply, given.pause, given.first * interval '1 second' AS first,
+           given.longest * interval '1 second' AS longest
+    FROM given JOIN mta_destination d USING (transport, nexthop)
+    ORDER BY d.transport, d.nexthop FOR UPDATE OF d
+), seen AS MATERIALIZED (
+    SELECT old.*, (SELECT count(*) FROM mta_lease l WHERE l.transport = old.transport
+                   AND l.nexthop = old.nexthop AND l.expires_at > now()) AS live
+    FROM old
 )
 UPDATE mta_destination d SET
-    state = CASE WHEN old.state = 'paused' THEN old.state ELSE %(health)s END,
-    changed_at = CASE WHEN old.state IN ('paused', %(health)s) THEN old.changed_at ELSE now() END,
-    last_reply = CASE WHEN %(reply)s = '' THEN old.last_reply ELSE %(reply)s END,
-    last_ok_at = CASE WHEN %(health)s = 'ok' THEN now() ELSE old.last_ok_at END,
-    failures = CASE WHEN NOT %(pause)s THEN 0 WHEN old.counts THEN old.failures + 1
-               ELSE old.failures END,
-    next_probe = CASE WHEN NOT %(pause)s THEN NULL
-        WHEN NOT old.counts THEN old.next_probe
-        ELSE now() + least(%(first)s * pow(2, least(old.failures, 20)), %(longest)s) END,
-    concurrency = CASE %(health)s
-        WHEN 'ok' THEN old.concurrency + (old.live >= old.concurrency)::int
-        WHEN 'throttled' THEN greatest(1, least(old.concurrency, old.live) / 2)
+    state = CASE WHEN seen.state = 'paused' THEN seen.state ELSE health END,
+    changed_at = CASE WHEN seen.state IN ('paused', health) THEN seen.changed_at ELSE now() END,
+    last_reply = CASE WHEN reply = '' THEN seen.last_reply ELSE reply END,
+    last_ok_at = CASE WHEN health = 'ok' THEN now() ELSE seen.last_ok_at END,
+    failures = CASE WHEN NOT pause THEN 0 WHEN seen.counts THEN seen.failures + 1
+               ELSE seen.failures END,
+    next_probe = CASE WHEN NOT pause THEN NULL
+        WHEN NOT seen.counts THEN seen.next_probe
+        ELSE now() + least(first * pow(2, least(seen.failures, 20)), longest) END,
+    concurrency = CASE health
+        WHEN 'ok' THEN seen.concurrency + (live >= seen.concurrency)::int
+        WHEN 'throttled' THEN greatest(1, least(seen.concurrency, live) / 2)
         ELSE 2 END
-FROM old WHERE d.id = old.id
-RETURNING old.state
+FROM seen WHERE d.id = seen.id
+RETURNING d.transport, d.nexthop, seen.state = 'down' AND health = 'ok'
 """
 
 # Those whose attempt no peer ever answered were deferred because of the destination alone.
@@ -65,32 +92,42 @@ WHERE transport = %(transport)s AND nexthop = %(nexthop)s AND state = 'queued'
 """
 
 
-def learn(
-    transport: str,
-    nexthop: str,
-    health: Health,
-    *,
-    reply: str = "",
-    pause: bool = False,
-    longest: timedelta = timedelta(minutes=5),
-) -> None:
-    """Note what a batch showed. With `pause` the destination is left alone until its next probe,
-    a minute after the first failure and `longest` later at most."""
-    values: dict[str, Any] = {
-        "transport": transport,
-        "nexthop": nexthop,
-        "health": health.value,
-        "reply": storable(reply),
-        "pause": pause,
-        "first": min(_FIRST_PAUSE, longest),
-        "longest": longest,
-        "groups": _GROUPS,
+def learn_all(lessons: Iterable[Lesson]) -> None:
+    """Note these, in their order. Nobody waits for the disk: what a crash forgets is learnt
+    again."""
+    waiting = list(lessons)
+    while waiting:
+        # One statement changes a row once, and two lessons on one destination are two steps.
+        first: dict[tuple[str, str], Lesson] = {}
+        later: list[Lesson] = []
+        for lesson in waiting:
+            if first.setdefault((lesson.transport, lesson.nexthop), lesson) is not lesson:
+                later.append(lesson)
+        with transaction.atomic():
+            relax()
+            _learn(first.values())
+        waiting = later
+
+
+def _learn(lessons: Iterable[Lesson]) -> None:
+    given = json.dumps([_values(lesson) for lesson in lessons])
+    for transport, nexthop, is_back in prepared.execute(_LEARN, {"lessons": given}):
+        if is_back:
+            values = {"transport": transport, "nexthop": nexthop, "groups": _GROUPS}
+            with connection.cursor() as cursor:
+                cursor.execute(_RELEASE, values)
+
+
+def _values(lesson: Lesson) -> dict[str, Any]:
+    return {
+        "transport": lesson.transport,
+        "nexthop": lesson.nexthop,
+        "health": lesson.health.value,
+        "reply": storable(lesson.reply),
+        "pause": lesson.pause,
+        "first": min(_FIRST_PAUSE, lesson.longest).total_seconds(),
+        "longest": lesson.longest.total_seconds(),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_LEARN, values)
-        before = cursor.fetchone()
-        if before is not None and before[0] == Destination.State.DOWN and health is Health.OK:
-            cursor.execute(_RELEASE, values)
 
 
 def pause(transport: str, nexthop: str) -> None:
@@ -132,6 +169,37 @@ def probe_all() -> int:
     return Destination.objects.filter(next_probe__gt=timezone.now()).update(
         next_probe=timezone.now()
     )
+
+
+# What somebody has paused or limited stays, and so does what mail waits for. The row of the
+# transport as a whole is no destination.
+_FORGET = """
+WITH gone AS (
+    DELETE FROM mta_destination WHERE id IN (
+        SELECT d.id FROM mta_destination d
+        WHERE d.nexthop <> '*' AND d.state <> 'paused'
+          AND greatest(d.served_at, d.changed_at, d.last_ok_at) < %s
+          AND NOT EXISTS (SELECT 1 FROM mta_recipient r WHERE r.transport = d.transport
+                          AND r.nexthop = d.nexthop AND r.state = 'queued')
+          AND NOT EXISTS (SELECT 1 FROM mta_lease l WHERE l.transport = d.transport
+                          AND l.nexthop = d.nexthop)
+          AND NOT EXISTS (SELECT 1 FROM mta_deliverylimit l WHERE l.transport = d.transport
+                          AND l.scope = 'destination' AND l.nexthop = d.nexthop)
+        LIMIT %s FOR UPDATE SKIP LOCKED
+    ) RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
+_FORGET_AT_ONCE = 2000
+
+
+def forget(before: datetime) -> int:
+    """Delete what is known of destinations that got no mail since then, some of them at a time;
+    gives how many. One that was not reached by then is as good as unknown."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [before, _FORGET_AT_ONCE])
+        (count,) = cursor.fetchone()
+    return int(count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ that runs out is work again (`reap`), so a worker that dies loses time, never ma
 live leases on a next hop is its number of simultaneous deliveries (`mta.queue.limited_claim`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -79,15 +80,6 @@ WITH RECURSIVE hop AS (
 """
 
 # Lease and claim in one: the lease row is made only when there is something to hold.
-_DUE = """
-due AS (
-    -- Compared with one value, so that the index gives the order and the limit ends the scan.
-    SELECT r.id FROM mta_recipient r
-    WHERE r.transport = %(transport)s::text AND r.nexthop = (SELECT nexthop FROM chosen)
-      AND r.state = 'queued' AND r.next_attempt <= now() {besides}
-    ORDER BY r.next_attempt LIMIT %(batch)s::int8 FOR UPDATE OF r SKIP LOCKED
-)"""
-
 _NEW_LEASE = """, lease AS (
     INSERT INTO mta_lease (transport, nexthop, owner, acquired_at, expires_at)
     SELECT %(transport)s::text, chosen.nexthop, %(owner)s::text, now(),
@@ -96,16 +88,12 @@ _NEW_LEASE = """, lease AS (
     RETURNING id, nexthop, acquired_at
 )"""
 
-_HELD_LEASE = """, lease AS (
-    SELECT id, nexthop, acquired_at FROM mta_lease
-    WHERE id = %(lease)s::int8 AND expires_at > now() FOR UPDATE
-)"""
-
+# The ids as an array, so that the planner counts on a few and looks them up by their index.
 _TAKE = """
 UPDATE mta_recipient r
 SET state = 'delivering', lease_id = lease.id, attempts = r.attempts + 1
-FROM due, lease, mta_message m
-WHERE r.id = due.id AND m.id = r.message_id
+FROM lease, mta_message m
+WHERE r.id = ANY(ARRAY(SELECT id FROM due)) AND r.nexthop = lease.nexthop AND m.id = r.message_id
 RETURNING lease.id, lease.nexthop, lease.acquired_at,
           (SELECT version FROM mta_policystate WHERE id = 1),
           r.id, r.message_id, r.address, r.original_recipient, r.notify, r.attempts,
@@ -116,46 +104,83 @@ RETURNING lease.id, lease.nexthop, lease.acquired_at,
           END, r.pinned
 """
 
+# Compared with one value, so that the index gives the order and the limit ends the scan.
+_DUE = """
+SELECT r.id FROM mta_recipient r
+WHERE r.transport = %(transport)s::text AND r.nexthop = {nexthop}
+  AND r.state = 'queued' AND r.next_attempt <= now() {besides}
+ORDER BY r.next_attempt LIMIT {count} FOR UPDATE OF r SKIP LOCKED
+"""
+
 # Nobody waits for the disk here (local to the statement's own transaction): a claim that a
 # database crash forgets does no harm where delivery is idempotent.
-_TAKE_OLDEST = (
-    DUE_HOPS
-    + """, relaxed AS MATERIALIZED (
+_TAKE_OLDEST = f"""{DUE_HOPS}, relaxed AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), chosen AS MATERIALIZED (
     SELECT overdue.nexthop FROM overdue, relaxed WHERE at <= now() ORDER BY at LIMIT 1
-),"""
-    + _DUE.format(besides="")
-    + _NEW_LEASE
+), due AS (
+    {_DUE.format(nexthop="(SELECT nexthop FROM chosen)", besides="", count="%(batch)s::int8")}
+){_NEW_LEASE}{_TAKE}"""
+
+# Of many next hops at once, each under a lease of its own or under one that is held and alive.
+_TAKE_EACH = """
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(wanted)s::json) AS t(nexthop text, count int8, lease int8)
+), due AS MATERIALIZED (
+    SELECT found.id, wanted.nexthop FROM wanted CROSS JOIN LATERAL ({due}) found
+), made AS (
+    INSERT INTO mta_lease (transport, nexthop, owner, acquired_at, expires_at)
+    SELECT %(transport)s::text, nexthop, %(owner)s::text, now(),
+           now() + make_interval(secs => %(seconds)s::float8)
+    FROM wanted
+    WHERE lease IS NULL AND EXISTS (SELECT 1 FROM due WHERE due.nexthop = wanted.nexthop)
+    RETURNING id, nexthop, acquired_at
+), held AS MATERIALIZED (
+    SELECT id, nexthop, acquired_at FROM mta_lease
+    WHERE id IN (SELECT lease FROM wanted) AND expires_at > now() FOR UPDATE
+), lease AS (
+    SELECT * FROM made UNION ALL SELECT * FROM held
+)"""
+
+_TAKE_FROM = (
+    _TAKE_EACH.replace(
+        "{due}",
+        _DUE.format(
+            nexthop="wanted.nexthop",
+            besides="AND r.address <> ALL(%(full)s::text[])",
+            count="wanted.count",
+        ),
+    )
     + _TAKE
 )
-
-_DUE_FROM = "WITH chosen AS MATERIALIZED (SELECT %(nexthop)s::text AS nexthop)," + _DUE.format(
-    besides="AND r.address <> ALL(%(full)s::text[])"
-)
-_TAKE_FROM = _DUE_FROM + _NEW_LEASE + _TAKE
-_TAKE_MORE = _DUE_FROM + _HELD_LEASE + _TAKE
 _TAKE_OVERDUE = (
-    "WITH chosen AS MATERIALIZED (SELECT %(nexthop)s::text AS nexthop),"
-    + _DUE.format(besides="AND least(r.expires_at, r.warn_at) <= now()")
-    + _HELD_LEASE
+    _TAKE_EACH.replace(
+        "{due}",
+        _DUE.format(
+            nexthop="wanted.nexthop",
+            besides="AND least(r.expires_at, r.warn_at) <= now()",
+            count="wanted.count",
+        ),
+    )
     + _TAKE
 )
 
 
-_STARTED = """
-WITH relaxed AS MATERIALIZED (
-    SELECT set_config('synchronous_commit', 'off', true)
+_START = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(%(ids)s::int8[], %(leases)s::int8[]) AS t(id, lease)
 ), ours AS MATERIALIZED (
-    SELECT r.* FROM mta_recipient r, relaxed
-    WHERE r.id = ANY(%(ids)s::int8[]) AND r.lease_id = %(lease)s::int8 AND r.state = 'delivering'
-    FOR SHARE OF r
+    SELECT r.* FROM given g JOIN mta_recipient r ON r.id = g.id AND r.lease_id = g.lease
+    WHERE r.state = 'delivering' FOR SHARE OF r
 )
 INSERT INTO mta_attempt (message_id, recipient_id, number, transport, nexthop, started_at, result,
     reply, remote, tls, command)
 SELECT message_id, id, attempts, transport, nexthop, now(), 'started', '', '', '', '' FROM ours
 RETURNING recipient_id
 """
+_START_RELAXED = _START.replace(
+    "AS t(id, lease)", "AS t(id, lease), set_config('synchronous_commit', 'off', true)"
+)
 
 
 def claim(transport: str, *, batch: int, lease: timedelta, owner: str) -> Batch | None:
@@ -173,24 +198,39 @@ def claim(transport: str, *, batch: int, lease: timedelta, owner: str) -> Batch 
     return batch_of(transport, prepared.execute(_TAKE_OLDEST, values))
 
 
-def take_from(values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Rows of due recipients of one next hop, for `batch_of`: under a lease of their own, or
-    under `lease` when it names one that is alive. Those for the addresses in `full` are left."""
-    statement = _TAKE_FROM if values["lease"] is None else _TAKE_MORE
-    return prepared.execute(statement, values)
+@dataclass(frozen=True, slots=True)
+class Want:
+    """So many recipients of a next hop: under a new lease, or under a held one by its id."""
+
+    nexthop: str
+    count: int
+    lease: int | None = None
+
+
+def take_from(
+    transport: str, wants: Sequence[Want], *, owner: str, seconds: float, full: Sequence[str] = ()
+) -> dict[str, Batch]:
+    """Due recipients of these next hops, no hop twice, by next hop; those that have none are not
+    there. Recipients with an address in `full` are left. `seconds` is the length of a lease."""
+    return _take(_TAKE_FROM, transport, wants, owner=owner, seconds=seconds, full=list(full))
 
 
 def take_overdue(batch: Batch, count: int) -> tuple[LeasedRecipient, ...]:
     """Recipients of the same next hop whose warning or expiry is due, under the same lease: when
     it cannot be reached, that is the result for them too."""
-    values = {
-        "transport": batch.transport,
-        "nexthop": batch.nexthop,
-        "batch": count,
-        "lease": batch.lease_id,
-    }
-    taken = batch_of(batch.transport, prepared.execute(_TAKE_OVERDUE, values))
-    return taken.recipients if taken else ()
+    want = Want(batch.nexthop, count, batch.lease_id)
+    taken = _take(_TAKE_OVERDUE, batch.transport, [want], owner="", seconds=0.0)
+    return taken[batch.nexthop].recipients if taken else ()
+
+
+def _take(statement: str, transport: str, wants: Sequence[Want], **values: Any) -> dict[str, Batch]:
+    wanted = json.dumps([asdict(want) for want in wants])
+    rows = prepared.execute(statement, {"transport": transport, "wanted": wanted, **values})
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(row)
+    batches = (batch_of(transport, group) for group in found.values())
+    return {batch.nexthop: batch for batch in batches if batch is not None}
 
 
 def batch_of(transport: str, rows: list[tuple[Any, ...]]) -> Batch | None:
@@ -229,13 +269,24 @@ class LeaseLost(Exception):
 def started(batch: Batch, recipient_ids: Iterable[int]) -> None:
     """Note that the peer may have the message from now on: a crash after this is *uncertain*.
 
-    Not waited for on disk: it has to outlive the worker, and the database survives that.
     Raises LeaseLost; then the final dot must not be sent.
     """
     ids = list(recipient_ids)
-    rows = prepared.execute(_STARTED, {"ids": ids, "lease": batch.lease_id})
-    if len(rows) != len(ids):
+    if len(start([(each, batch.lease_id) for each in ids], relaxed=True)) != len(ids):
         raise LeaseLost(f"lease {batch.lease_id} is over")
+
+
+def start(pairs: Sequence[tuple[int, int]], *, relaxed: bool = False) -> set[tuple[int, int]]:
+    """`started` for many of (recipient id, lease id); gives those that were still so leased.
+
+    With `relaxed` the transaction at hand is not waited for on disk.
+    """
+    leases = dict(pairs)
+    rows = prepared.execute(
+        _START_RELAXED if relaxed else _START,
+        {"ids": list(leases), "leases": list(leases.values())},
+    )
+    return {(row[0], leases[row[0]]) for row in rows}
 
 
 def reap() -> list[int]:

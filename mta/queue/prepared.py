@@ -23,3 +23,9 @@ def execute(statement: str, values: Mapping[str, Any]) -> list[Row]:
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, values, prepare=True, binary=True)
         return cursor.fetchall() if cursor.description else []
+
+
+def relax() -> None:
+    """In the current transaction: its commit does not wait for the disk. For what a crash of the
+    database may forget."""
+    execute("SELECT set_config('synchronous_commit', 'off', true)", {})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from django.db import DatabaseError
@@ -13,9 +14,9 @@ from django.utils import timezone
 
 from mta.policy import routing
 from mta.protocol.reply import Reply
-from mta.queue import destinations, lease, outcomes
+from mta.queue import lease, outcomes
+from mta.queue.destinations import Lesson
 from mta.queue.lease import Batch, LeasedRecipient
-from mta.queue.limited_claim import claim_more
 from mta.scheduler import settle
 from mta.scheduler.backoff import Backoff
 from mta.scheduler.batching import known_contents, messages
@@ -55,7 +56,7 @@ class Delivery:
         self._waits = transport.pool is Pool.REMOTE
         self._open = {recipient.id: recipient for recipient in batch.recipients}
         self._noted: set[int] = set()
-        self._journal = Journal(batch, self._lent, teaches=self._waits)
+        self._journal = Journal(batch, partial(shop.write, transport), teaches=self._waits)
         self._impression = Impression()
         self._contents = (
             Contents(preload=FRUGAL_PRELOAD, large=1, room=shop.room, lent=self._lent)
@@ -72,13 +73,12 @@ class Delivery:
                 with self._lent():
                     self._check_routes(self._batch.recipients)
                 self._deliver()
-                with self._lent():
-                    self._settle_the_rest()
-                    self._teach()
+                self._settle_the_rest()
+                self._teach()
             finally:
                 # Whatever went wrong: what is known is written, the rest is left to the lease.
                 self._contents.close()
-                self._write(last=not self._open)
+                self._journal.write(last=not self._open)
         if self._journal.has_reports:
             shop.reports_due()
 
@@ -120,7 +120,7 @@ class Delivery:
         try:
             for outcome in self._transport.deliver(request, self._context()):
                 self._settle(outcome)
-                self._journal.write_now_and_then(noted=bool(self._noted))
+                self._journal.write_now_and_then()
         except DatabaseError:
             raise
         except lease.LeaseLost as lost:
@@ -163,12 +163,13 @@ class Delivery:
         ever, since others may wait for the slot."""
         if not self._waits or time.monotonic() > self._end_of_session or self._open:
             return ()
-        self._write()
-        with self._lent():
-            self._teach()
-            taken = claim_more(self._batch, self._shop.terms(self._transport))
-            self._adopt(taken)
-            self._check_routes(taken)
+        self._teach()
+        self._journal.write()
+        taken = self._shop.claim(self._transport, self._batch)
+        if taken is not None:
+            self._adopt(taken.recipients)
+            with self._lent():
+                self._check_routes(taken.recipients)
         return self._hold()
 
     def _adopt(self, taken: Iterable[LeasedRecipient]) -> None:
@@ -180,29 +181,36 @@ class Delivery:
         verdict, self._impression = self._impression.verdict(), Impression()
         if verdict is None or not self._waits:
             return
-        longest = self._shop.directory.settings.retryalpha
         batch = self._batch
-        destinations.learn(
+        lesson = Lesson(
             batch.transport,
             batch.nexthop,
             verdict.health,
-            reply=verdict.reply,
-            pause=verdict.pause,
-            longest=longest,
+            verdict.reply,
+            verdict.pause,
+            self._shop.directory.settings.retryalpha,
         )
-        while verdict.pause and (overdue := lease.take_overdue(batch, FLUSH_COUNT)):
-            self._write()
+        self._journal.learnt(lesson)
+        if verdict.pause:
+            self._give_up_overdue(verdict.reply)
+
+    def _give_up_overdue(self, reply: str) -> None:
+        while True:
+            # Not before what is known is written: that it is down, and why.
+            self._journal.write()
+            with self._lent():
+                overdue = lease.take_overdue(self._batch, FLUSH_COUNT)
+            if not overdue:
+                return
             self._adopt(overdue)
             for recipient in overdue:
-                self._settle(settle.unreachable(recipient.id, verdict.reply))
+                self._settle(settle.unreachable(recipient.id, reply))
 
     def _committing(self, recipient_ids: Iterable[int]) -> None:
         """Before a final dot. What was sent before is written first, so that a crash leaves one
         message of this session uncertain and not many."""
         ids = [recipient_id for recipient_id in recipient_ids if recipient_id in self._open]
-        with self._lent():
-            self._write()
-            lease.started(self._batch, ids)
+        self._journal.start(ids)
         self._noted.update(ids)
 
     def _settle(self, outcome: Outcome) -> None:
@@ -245,11 +253,9 @@ class Delivery:
             untried = [
                 recipient_id for recipient_id in self._open if recipient_id not in self._noted
             ]
-            outcomes.give_back(self._batch, untried)
+            with self._lent():
+                outcomes.give_back(self._batch, untried)
             for recipient_id in untried:
                 del self._open[recipient_id]
         for recipient_id in list(self._open):
             self._settle(settle.deferred(recipient_id, "the transport gave no result"))
-
-    def _write(self, *, last: bool = False) -> None:
-        self._journal.write(noted=bool(self._noted), last=last)

@@ -1,21 +1,29 @@
-"""Step 7, how the outcomes of one batch get into the database: gathered, and written for sure."""
+"""Step 7, how the outcomes of a batch get into the database: gathered, written for sure, and in one
+transaction with those of other batches that end at the same moment."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from mta import maillog
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import TlsResult
-from mta.queue import backscatter, outcomes, tls_tallies
+from mta.queue import backscatter, destinations, lease, outcomes, tls_tallies
+from mta.queue.backscatter import Told
+from mta.queue.destinations import Lesson
 from mta.queue.lease import Batch, LeasedRecipient
-from mta.queue.outcomes import Settlement
+from mta.queue.outcomes import Entry, Recorded, Settlement
 from mta.transports.base import Outcome, Result
 
 log = logging.getLogger(__name__)
+
+_Hint = TypeVar("_Hint")
+_Written = TypeVar("_Written")
 
 # Outcomes are written when so many are known or so much time has passed, not one by one.
 FLUSH_COUNT = 200
@@ -23,18 +31,28 @@ FLUSH_SECONDS = 1.0
 FLUSH_TRIES = 30
 
 
-class Journal:
-    """What is known and not yet written. `lent` lends a connection to this thread; with `teaches`
-    the outcomes also say something about the addresses they are for."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one batch has to write at a time; besides the outcomes, what they teach."""
 
-    def __init__(
-        self, batch: Batch, lent: Callable[[], AbstractContextManager[None]], *, teaches: bool
-    ) -> None:
+    entry: Entry
+    told: Sequence[Told]
+    tls: Sequence[TlsResult]
+    lessons: Sequence[Lesson]
+
+
+class Journal:
+    """What is known of a batch and not yet written. With `teaches` the outcomes also say something
+    about the addresses they are for."""
+
+    def __init__(self, batch: Batch, write: Callable[[Page], Recorded], *, teaches: bool) -> None:
         self._batch = batch
-        self._lent = lent
+        self._write = write
         self._teaches = teaches
-        self._waiting: list[tuple[LeasedRecipient, Settlement]] = []
+        self._waiting: list[Told] = []
         self._tls: list[TlsResult] = []
+        self._lessons: list[Lesson] = []
+        self._noted = False
         self._written_at = time.monotonic()
         self.has_reports = False
 
@@ -46,49 +64,73 @@ class Journal:
     def saw_tls(self, result: TlsResult) -> None:
         self._tls.append(result)
 
-    def write_now_and_then(self, *, noted: bool) -> None:
+    def learnt(self, lesson: Lesson) -> None:
+        self._lessons.append(lesson)
+
+    def write_now_and_then(self) -> None:
         due = time.monotonic() - self._written_at > FLUSH_SECONDS
         if due or len(self._waiting) >= FLUSH_COUNT:
-            self.write(noted=noted)
+            self.write()
 
-    def write(self, *, noted: bool, last: bool = False) -> None:
-        """Write what is known; `noted` says that attempts of this batch may be on record, `last`
-        that the lease is over. Raises OperationalError."""
-        with self._lent():
-            self._record(noted=noted, last=last)
-            self._learn()
-        self._waiting = []
-        self._written_at = time.monotonic()
+    def start(self, recipient_ids: Sequence[int]) -> None:
+        """Write what is known, and that the peer may have these from now on. Raises LeaseLost;
+        then the final dot must not be sent."""
+        recorded = self.write(starting=recipient_ids)
+        self._noted = True
+        if len(recorded.started) != len(recipient_ids):
+            raise lease.LeaseLost(f"lease {self._batch.lease_id} is over")
 
-    def _record(self, *, noted: bool, last: bool) -> None:
-        """What a peer has taken must not be sent again because the database was away for a
-        moment, so this is tried for as long as the lease may last."""
+    def write(self, *, last: bool = False, starting: Sequence[int] = ()) -> Recorded:
+        """Write what is known; `last` says that the lease is over. Raises OperationalError."""
         settlements = [settlement for _, settlement in self._waiting]
-        persist(
-            lambda: outcomes.record(self._batch, settlements, noted=noted, last=last),
-            f"the outcomes of lease {self._batch.lease_id} wait",
-        )
-
-    def _learn(self) -> None:
-        """What was just written also teaches about others. It is a hint and no more: without it
-        the outcomes stand all the same."""
-        try:
-            if self._teaches:
-                backscatter.learn(self._batch, self._waiting)
-            tls_tallies.add(self._tls)
-            self._tls.clear()
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("lease %s: nothing learnt: %s", self._batch.lease_id, error)
-            connection.close()
+        entry = Entry(self._batch, settlements, self._noted, last, starting)
+        told = self._waiting if self._teaches else []
+        recorded = Recorded()
+        if settlements or last or starting or self._tls or self._lessons:
+            recorded = self._write(Page(entry, told, self._tls, self._lessons))
+        self._waiting, self._tls, self._lessons = [], [], []
+        self._written_at = time.monotonic()
+        return recorded
 
 
-def persist(write: Callable[[], object], what_waits: str) -> None:
+def write_pages(
+    lent: Callable[[], AbstractContextManager[None]], pages: Sequence[Page]
+) -> list[Recorded]:
+    """Write all of these, the outcomes in one transaction. `lent` lends a connection to this
+    thread. Raises OperationalError."""
+    with lent():
+        # While a batch holds its place at the destination, which is how many are used at once.
+        _learn(destinations.learn_all, [lesson for page in pages for lesson in page.lessons])
+        recorded = _record([page.entry for page in pages])
+        _learn(backscatter.learn, [(page.entry.batch, page.told) for page in pages if page.told])
+        _learn(tls_tallies.add, [result for page in pages for result in page.tls])
+        return recorded
+
+
+def _record(entries: Sequence[Entry]) -> list[Recorded]:
+    """What a peer has taken must not be sent again because the database was away for a moment,
+    so this is tried for as long as the lease may last."""
+    leases = ", ".join(str(entry.batch.lease_id) for entry in entries)
+    return persist(lambda: outcomes.record_all(entries), f"the outcomes of lease {leases} wait")
+
+
+def _learn(learn: Callable[[list[_Hint]], object], hints: list[_Hint]) -> None:
+    """What was seen also teaches about others. It is a hint and no more: without it the outcomes
+    stand all the same."""
+    try:
+        if hints:
+            learn(hints)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("nothing learnt: %s", error)
+        connection.close()
+
+
+def persist(write: Callable[[], _Written], what_waits: str) -> _Written:
     """Write what must not be forgotten because the database was away for a moment; what is repeated
     must do no harm. Raises OperationalError at the end of its patience."""
     for _ in range(FLUSH_TRIES):
         try:
-            write()
-            return
+            return write()
         except (OperationalError, InterfaceError) as error:
             log.warning("%s: %s", what_waits, error)
             connection.close()

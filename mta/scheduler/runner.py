@@ -9,7 +9,7 @@ import time
 
 from mta.queue import lease
 from mta.queue.lease import Batch
-from mta.queue.limited_claim import claim_limited, has_limits
+from mta.queue.limited_claim import has_limits
 from mta.scheduler.delivery import Delivery
 from mta.scheduler.workshop import Workshop
 from mta.transports.base import Pool, Transport
@@ -37,8 +37,7 @@ def run(transport: Transport, shop: Workshop) -> int:
         if time.monotonic() > end:
             (shop.another if waits else shop.nudge)(transport.name)
             break
-        with shop.lent(transport):
-            batch = _claim(transport, shop)
+        batch = _claim(transport, shop)
         if batch is None:
             if time.monotonic() > linger_until:
                 break
@@ -57,13 +56,11 @@ def run(transport: Transport, shop: Workshop) -> int:
 
 
 def _claim(transport: Transport, shop: Workshop) -> Batch | None:
-    is_limited = has_limits(transport.name, shop.directory.policy.version)
-    if transport.pool is Pool.LOCAL and not is_limited:
-        length = shop.directory.settings.lease
-        batch = lease.claim(transport.name, batch=transport.batch, lease=length, owner=shop.owner)
-        # The version comes with the claim; only another one is worth a question of its own.
-        if batch is not None and batch.policy_version != shop.directory.policy.version:
-            shop.directory.refresh()
-        return batch
-    shop.directory.refresh()
-    return claim_limited(transport.name, shop.terms(transport))
+    if transport.pool is Pool.REMOTE or has_limits(transport.name, shop.directory.policy.version):
+        return shop.claim(transport)
+    length = shop.directory.settings.lease
+    batch = lease.claim(transport.name, batch=transport.batch, lease=length, owner=shop.owner)
+    # The version comes with the claim; only another one is worth a question of its own.
+    if batch is not None and batch.policy_version != shop.directory.policy.version:
+        shop.directory.refresh()
+    return batch

@@ -3,13 +3,21 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
-from mta.queue.lease import LeasedRecipient
-from mta.queue.limited_claim import Terms
+from mta.queue.lease import Batch, LeasedRecipient
+from mta.queue.limited_claim import Ask, claim_all
+from mta.queue.outcomes import Recorded
+from mta.queue.room import Terms
+from mta.queue.together import Together
 from mta.scheduler.contents import Contents, Room
+from mta.scheduler.journal import Page, write_pages
 from mta.scheduler.keeper import LeaseKeeper
 from mta.transports.base import DeliveryContext, Pool, Transport
+
+# A transport, and the batch whose session asks for more, or None.
+_Claimant = tuple[Transport, Batch | None]
 
 
 class Directory(Protocol):
@@ -43,7 +51,8 @@ class Workshop:
     of its own, and the large contents of all runners share `room`. `reports_due()` is called when
     a DSN became due. `forward(recipient, addresses, content)` queues a message for those addresses
     in the recipient's place, once. `stopping()` is true when this worker is asked to end. `owner`
-    names this process on its leases.
+    names this process on its leases. Runners claim and write together through `claims` and
+    `journals`.
     """
 
     transports: Sequence[Transport]
@@ -59,6 +68,8 @@ class Workshop:
     room: Room | None = None
     forward: Callable[[LeasedRecipient, Sequence[str], bytes], None] = _no_forwards
     keeper: LeaseKeeper = field(default_factory=LeaseKeeper)
+    claims: Together[_Claimant, Batch | None] = field(default_factory=Together)
+    journals: Together[Page, Recorded] = field(default_factory=Together)
 
     def lent(self, transport: Transport) -> AbstractContextManager[None]:
         """Only who waits for others has so many threads that they share connections."""
@@ -77,3 +88,17 @@ class Workshop:
             slots=self.slots,
             adaptive=is_remote,
         )
+
+    def claim(self, transport: Transport, held: Batch | None = None) -> Batch | None:
+        """A batch of the destination that is next, or more for the session that holds one, by the
+        policy in force; None when there is nothing."""
+        return self.claims((transport, held), self._claim_all)
+
+    def write(self, transport: Transport, page: Page) -> Recorded:
+        return self.journals(page, partial(write_pages, partial(self.lent, transport)))
+
+    def _claim_all(self, claimants: Sequence[_Claimant]) -> Sequence[Batch | None]:
+        # Those of one worker are of one kind.
+        with self.lent(claimants[0][0]):
+            self.directory.refresh()
+            return claim_all([Ask(each.name, self.terms(each), held) for each, held in claimants])

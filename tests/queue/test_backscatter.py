@@ -51,7 +51,7 @@ def learn(
         for number, (result, state, reply) in enumerate(told)
     ]
     batch = Batch(1, transport, nexthop, timezone.now(), tuple(recipients))
-    backscatter.learn(batch, list(zip(recipients, settlements, strict=True)))
+    backscatter.learn([(batch, list(zip(recipients, settlements, strict=True)))])
 
 
 def leased(number: int, message: Message, address: str) -> LeasedRecipient:

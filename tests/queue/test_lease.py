@@ -8,7 +8,8 @@ from django.utils import timezone
 from mta.models import Attempt, Event, Lease, Recipient, State
 from mta.queue import lease, outcomes
 from mta.queue.lease import Batch
-from mta.queue.limited_claim import Terms, claim_limited
+from mta.queue.limited_claim import claim_limited
+from mta.queue.room import Terms
 from tests.queue.rows import add_recipient, make_message
 from tests.support.threads import Beside, beside
 

@@ -7,9 +7,10 @@ from django.utils import timezone
 
 from mta.models import DeliveryLimit, Destination, Lease, Recipient
 from mta.queue import destinations, lease, outcomes
-from mta.queue.destinations import Health
+from mta.queue.destinations import Health, Lesson
 from mta.queue.lease import Batch
-from mta.queue.limited_claim import Terms, claim_limited, claim_more, has_limits
+from mta.queue.limited_claim import claim_limited, claim_more, has_limits
+from mta.queue.room import Terms
 from tests.queue.rows import make_message
 from tests.support.threads import Beside
 
@@ -47,7 +48,7 @@ def limit(**fields) -> None:
 
 
 def learn(nexthop: str, health: Health, **more) -> None:
-    destinations.learn("esmtp", nexthop, health, **more)
+    destinations.learn_all([Lesson("esmtp", nexthop, health, **more)])
 
 
 def known(nexthop: str = X) -> Destination:
