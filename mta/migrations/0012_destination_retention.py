@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("mta", "0009_destinations"),
+        ("mta", "0011_uucp"),
     ]
 
     operations = [
