@@ -23,6 +23,9 @@ CACHE_SECONDS = 10.0
 CACHE_SIZE = 10_000
 PATIENCE_SECONDS = 5.0
 
+# The number that stands for no user (the kernel's overflow id): it has no home to deliver to.
+NOBODY = 65534
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -35,7 +38,7 @@ class SystemAccounts:
 
     def __init__(self, minuid: int, stem: str) -> None:
         """`minuid` is the smallest number of a user; root never gets mail."""
-        self._minuid = max(minuid, 1)
+        self._minuid = minuid
         self._stem = stem
         self._known: dict[str, _Known] = {}
         # A look-up that takes too long. Until it ends no other is begun: one that hangs holds up
@@ -90,7 +93,7 @@ class SystemAccounts:
         return None
 
     def _account(self, user: SystemUser, candidate: Candidate) -> AccountFact | None:
-        if user.uid < self._minuid:
+        if not gets_mail(user, self._minuid):
             return None
         takes = not candidate.extension or self._has_instructions(user, candidate.extension)
         return AccountFact(user.name, candidate.extension, takes)
@@ -101,6 +104,10 @@ class SystemAccounts:
         except BadLocalPart:
             return False
         return any(_may_exist(Path(user.home, file.name)) for file in files)
+
+
+def gets_mail(user: SystemUser, minuid: int) -> bool:
+    return user.uid >= max(minuid, 1) and user.uid != NOBODY
 
 
 def _may_exist(path: Path) -> bool:

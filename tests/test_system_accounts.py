@@ -22,6 +22,7 @@ def directory(transactional_db, tmp_path, monkeypatch) -> Directory:
         "ann": SystemUser("ann", 1000, str(tmp_path)),
         "low": SystemUser("low", 500, str(tmp_path)),
         "root": SystemUser("root", 0, str(tmp_path)),
+        "nobody": SystemUser("nobody", 65534, "/nonexistent"),
     }
     monkeypatch.setattr(system_accounts, "find_user", users.get)
     Domain.objects.create(name=HOST)
@@ -45,7 +46,9 @@ def test_a_user_and_his_extensions(directory, local):
     assert directory.account(f"{local}@{HOST}") == "ann"
 
 
-@pytest.mark.parametrize("local", ["root", "low", "nobody-here", ".ann", "a!ann", "ann/x", "-ann"])
+@pytest.mark.parametrize(
+    "local", ["root", "low", "nobody", "nobody-here", ".ann", "a!ann", "ann/x", "-ann"]
+)
 def test_who_is_no_account(directory, local):
     address = f"{local}@{HOST}"
     assert directory.account(address) is None

@@ -7,6 +7,7 @@ from itertools import islice
 from mta import runtime
 from mta.address_lookup import NoAddress, look_up
 from mta.models import Settings
+from mta.system_accounts import gets_mail
 from mta.system_users import local_users
 
 MOST = 100
@@ -28,12 +29,12 @@ def user_rows() -> list[UserRow] | None:
     settings = Settings.load()
     if not settings.systemaccounts:
         return None
-    return list(islice(_rows(max(settings.minuid, 1)), MOST))
+    return list(islice(_rows(settings.minuid), MOST))
 
 
 def _rows(minuid: int) -> Iterator[UserRow]:
     for user in local_users():
-        if user.uid < minuid:
+        if not gets_mail(user, minuid):
             continue
         address = f"{user.name}@{runtime.hostname()}"
         try:
