@@ -26,7 +26,7 @@ _MAILDROP, _PROCMAIL = "maildrop", "procmail"
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class Surroundings:
     """A job as the lines and variables of one delivery; `default` is what a "-default" in the name
     of the instruction file stands for."""
 
@@ -69,7 +69,7 @@ class Envelope:
 
 
 def program(
-    command: str, message: int, envelope: Envelope
+    command: str, message: int, surroundings: Surroundings
 ) -> tuple[list[str], AbstractContextManager[IO[bytes]]]:
     """(arguments, standard input) of a command. The shell reads the owner's text and no other."""
     own = closing(os.fdopen(os.dup(message), "rb"))
@@ -82,15 +82,17 @@ def program(
         return [path, *words[1:]], own
     if agent == _PROCMAIL:
         # It takes no header lines but those of the message.
-        return [path, "-f", envelope.sender or "MAILER-DAEMON"], _with_lines(message, envelope)
-    lines = ["-A", envelope.delivered_to, "-A", envelope.return_path]
-    return [path, "-f", envelope.sender, *lines], own
+        return [path, "-f", surroundings.sender or "MAILER-DAEMON"], _with_lines(
+            message, surroundings
+        )
+    lines = ["-A", surroundings.delivered_to, "-A", surroundings.return_path]
+    return [path, "-f", surroundings.sender, *lines], own
 
 
-def _with_lines(message: int, envelope: Envelope) -> AbstractContextManager[IO[bytes]]:
+def _with_lines(message: int, surroundings: Surroundings) -> AbstractContextManager[IO[bytes]]:
     """The message with the lines of this delivery before it; copied by the kernel."""
     copy = os.fdopen(os.memfd_create("message", os.MFD_CLOEXEC), "r+b")
-    copy.write(envelope.lines())
+    copy.write(surroundings.lines())
     copy.flush()
     left, offset = os.fstat(message).st_size, 0
     while left > 0:

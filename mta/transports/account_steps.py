@@ -22,7 +22,7 @@ from mta.protocol.instructions import (
 )
 from mta.protocol.local_account import BadLocalPart
 from mta.transports import account_home, account_mailbox
-from mta.transports.account_agent import Envelope, program
+from mta.transports.account_agent import Surroundings, program
 from mta.transports.account_home import NoInstructions, NotReadable
 from mta.transports.account_job import Conversation, Job, Owner, Report
 from mta.transports.account_mailbox import Letter, NoMaildir, OverQuota
@@ -76,7 +76,7 @@ class _Steps:
         self._end = time.monotonic() + job.patience
         self._forwards: dict[str, None] = {}
         self._done: list[str] = []
-        self._envelope = Envelope(job, "")
+        self._surroundings = Surroundings(job, "")
 
     @property
     def forwards(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class _Steps:
             self._fail(_EX_NOUSER, "no such user here")
         if found is None:
             return job.default
-        self._envelope = Envelope(job, found.default)
+        self._surroundings = Surroundings(job, found.default)
         # An empty file is no wish, a file of comments is one: nothing.
         return found.text or job.default
 
@@ -137,7 +137,7 @@ class _Steps:
         job = self._job
         size = os.fstat(self._message).st_size
         return Letter(
-            lines=self._envelope.lines(),
+            lines=self._surroundings.lines(),
             body=os.pread(self._message, size, 0),
             key=job.key,
             host=job.host,
@@ -190,10 +190,10 @@ class _Steps:
         if left <= 0:
             self._out_of_time()
         self._ask()
-        arguments, message = program(command, self._message, self._envelope)
+        arguments, message = program(command, self._message, self._surroundings)
         with message as stdin:
             os.lseek(stdin.fileno(), 0, os.SEEK_SET)
-            variables = self._envelope.variables(self._owner)
+            variables = self._surroundings.variables(self._owner)
             return run_program(
                 arguments, self._owner, variables, stdin, left, printed, self._transport.fileno()
             )

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,42 @@ def test_the_quota_of_the_maildir_itself(ann, quota):
     ann.write("Maildir/maildirsize", "10000S\n        117 1\n")
     assert deliver(queued=message(2, [ANN])).result is Result.SENT
     assert (ann.home / "Maildir/maildirsize").read_text().splitlines()[-1].split() == ["117", "1"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"no header end", b"\x00\xff\r\n\r\n\n\r"])
+def test_strange_content_is_kept(ann, content):
+    ann.write(".courier", "./Maildir\n| cat >seen\n")
+    assert deliver(delivery_context=with_content(content)).result is Result.SENT
+    text = content.replace(b"\r\n", b"\n")
+    assert ann.letters() == [LINES + text]
+    assert (ann.home / "seen").read_bytes() == text
+
+
+def test_international_and_null_addresses(ann):
+    ann.write(".courier-default", './Maildir\n| printf "%s|%s" "$EXT" "$SENDER" >said\n')
+    queued = dataclasses.replace(message(1, ["ann-jörg@mail.example.test"]), reverse_path="")
+    assert deliver(queued=queued).result is Result.SENT
+    (letter,) = ann.letters()
+    lines = "Delivered-To: ann-jörg@mail.example.test\nReturn-Path: <>\n"
+    assert letter.startswith(lines.encode())
+    assert (ann.home / "said").read_text() == "jörg|"
+
+
+def test_several_deliveries_make_one_maildir(ann):
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda n: deliver(queued=message(n, [ANN])), range(1, 5)))
+    assert {outcome.result for outcome in outcomes} == {Result.SENT}
+    assert len(ann.letters()) == 4
+
+
+def test_one_process_serves_a_request(ann):
+    ann.write(".courier", "| echo $PPID >>parents\n")
+    request = DeliveryRequest("account", "ann", tuple(message(n, [ANN]) for n in range(1, 4)))
+    outcomes = list(Account().deliver(request, settings()))
+    assert [outcome.recipient_id for outcome in outcomes] == [101, 201, 301]
+    parents = (ann.home / "parents").read_text().split()
+    assert len(parents) == 3
+    assert len(set(parents)) == 1
 
 
 # --- commands -----------------------------------------------------------------------------------
