@@ -105,9 +105,11 @@ def _serve(transport: str, asks: Mapping[int, Ask]) -> dict[int, Batch]:
         if not hops and not chosen:
             break
         chosen |= dict(zip(hops, new, strict=False))
-        taken = _take(transport, terms, {hop: asks[number] for hop, number in chosen.items()})
+        tried = _take(transport, terms, {hop: asks[number] for hop, number in chosen.items()})
+        taken = {hop: batch for hop, batch in tried.items() if batch}
         served |= {chosen[hop]: batch for hop, batch in taken.items()}
-        busy += [hop for hop in hops if hop not in taken]
+        # What was not tried was set aside for others, who may have left some of it.
+        busy += [hop for hop in hops if hop not in taken and (hop in tried or not taken)]
         new = [number for number in new if number not in served]
         going_on = {n: held for n, held in going_on.items() if n not in chosen.values()}
     return served
@@ -118,8 +120,8 @@ def _next(transport: str, terms: Terms, busy: Sequence[str], count: int) -> list
     return [row[0] for row in prepared.execute(_NEXT, {**terms.values(transport), **values})]
 
 
-def _take(transport: str, terms: Terms, asks: Mapping[str, Ask]) -> dict[str, Batch]:
-    """What these destinations have and may give, by next hop.
+def _take(transport: str, terms: Terms, asks: Mapping[str, Ask]) -> dict[str, Batch | None]:
+    """What these destinations have and may give, by next hop; those without room are not there.
 
     Nobody waits for the disk: when the database crashes in the moment before a claim is safe there,
     its recipients are due again, as they are for any worker that is gone.
@@ -146,4 +148,4 @@ def _take(transport: str, terms: Terms, asks: Mapping[str, Ask]) -> dict[str, Ba
             messages = {recipient.message_id for recipient in batch.recipients}
             rooms.charge(hop, len(messages), held=bool(asks[hop].held))
         rooms.save()
-        return taken
+        return {want.nexthop: taken.get(want.nexthop) for want in wants}

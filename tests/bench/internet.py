@@ -14,12 +14,13 @@ when the second run took more than a fifth longer for 95 % or for all of the hea
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,13 @@ def with_sick(domains: Sequence[str], per_cent: int) -> dict[str, Behaviour]:
 
 
 def run(behaviours: Mapping[str, Behaviour], recipients: Sequence[str]) -> Result:
-    with Appliance() as appliance, hosts(behaviours, appliance.home) as (ports, log):
+    with ExitStack() as stack:
+        appliance = Appliance()
+        stack.callback(shutil.rmtree, appliance.home, ignore_errors=True)
+        appliance.start()
+        # How soon it stops on a busy machine is not the question here.
+        stack.callback(appliance.crash)
+        ports, log = stack.enter_context(hosts(behaviours, appliance.home))
         appliance.manage("shell", "-c", MAKE_ROUTES, text=json.dumps(list(ports.items())))
         appliance.manage("domain", "add", "lists.test")
         appliance.manage("mailbox", "add", SENDER, "--password", PASSWORD)
@@ -114,8 +121,10 @@ def run(behaviours: Mapping[str, Behaviour], recipients: Sequence[str]) -> Resul
             appliance.manage("setting", "set", name, value)
         began = time.monotonic()
         inject(appliance, recipients)
+        print(f"  accepted in {time.monotonic() - began:.1f} s", flush=True)
         dead = {domain for domain, kind in behaviours.items() if kind in DEAD}
         states = settle(appliance, recipients, dead)
+        print(f"  settled after {time.monotonic() - began:.1f} s", flush=True)
     times: dict[str, list[float]] = {}
     deliveries: Counter[str] = Counter()
     for line in log.read_text().splitlines()[1:]:

@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.postgres.functions import TransactionNow
 from django.utils import timezone
 
 from mta.models import DeliveryLimit, Destination, Lease, Recipient
-from mta.queue import destinations, lease, outcomes
+from mta.queue import destinations, lease, limited_claim, outcomes
 from mta.queue.destinations import Health, Lesson
 from mta.queue.lease import Batch
-from mta.queue.limited_claim import claim_limited, claim_more, has_limits
+from mta.queue.limited_claim import Ask, claim_limited, claim_more, has_limits
 from mta.queue.room import Terms
 from tests.queue.rows import make_message
 from tests.support.threads import Beside
@@ -111,7 +112,7 @@ def test_a_rate_lets_ten_seconds_worth_go_at_once_and_then_waits():
     batches = claim_all(batch=10, adaptive=False)
     counts = {batch.nexthop: len(batch.recipients) for batch in batches}
     assert counts == {X: 3, Y: 2}
-    Destination.objects.filter(nexthop=X).update(tokens_at=timezone.now() - timedelta(seconds=7))
+    Destination.objects.filter(nexthop=X).update(tokens_at=TransactionNow() - timedelta(seconds=7))
     assert len(claim(batch=10).recipients) == 2
     assert claim(batch=10) is None
 
@@ -147,6 +148,80 @@ def test_destinations_that_never_answered_leave_slots_for_those_that_do():
     claimed = claim_all(slots=4)
     assert [batch.nexthop for batch in claimed].count(X) == 1
     assert len(claimed) == 4
+
+
+def ask_together(count: int, *held: Batch, **changes) -> list[Batch | None]:
+    """What so many runners get that ask at the same moment, and the sessions that hold these."""
+    asks = [Ask("esmtp", terms(**changes)) for _ in range(count)]
+    more = [Ask("esmtp", terms(**changes), batch) for batch in held]
+    return limited_claim.claim_all([*asks, *more])
+
+
+def test_who_asks_at_the_same_moment_gets_different_destinations():
+    for number in range(3):
+        many(f"{number}.example", 2)
+    batches = ask_together(4)
+    assert [batch.nexthop for batch in batches[:3]] == [f"mx:{n}.example" for n in range(3)]
+    assert len({batch.lease_id for batch in batches}) == 4
+    assert ask_together(9).count(None) == 7
+
+
+def test_one_destination_gives_to_several_at_once_what_it_may():
+    many("x.example", 9)
+    assert [batch is None for batch in ask_together(4)] == [False, False, True, True]
+    assert Lease.objects.count() == 2
+
+
+def test_the_limits_of_a_transport_hold_for_those_who_ask_together():
+    limit(scope="transport", simultaneous=3)
+    for number in range(6):
+        many(f"{number}.example", 1)
+    assert ask_together(6).count(None) == 3
+
+
+def test_a_rate_of_the_transport_holds_for_those_who_ask_together():
+    limit(scope="transport", per_minute=24)
+    many("0.example", 3)
+    many("1.example", 1)
+    many("2.example", 1)
+    batches = ask_together(3, batch=10)
+    assert sum(len(batch.recipients) for batch in batches if batch) == 4
+    assert claim() is None
+
+
+def test_slots_are_left_for_those_that_work_when_many_ask_together():
+    for number in range(6):
+        many(f"{number}.example", 1)
+    assert ask_together(6, slots=4).count(None) == 3
+
+
+def test_sessions_go_on_beside_those_who_begin():
+    many("x.example", 6)
+    many("y.example", 1)
+    held = [batch for batch in claim_all(adaptive=False, limit=2) if batch.nexthop == X]
+    nothing, *more = ask_together(1, *held, adaptive=False, limit=2)
+    assert nothing is None
+    assert [batch.lease_id for batch in more] == [batch.lease_id for batch in held]
+    assert Recipient.objects.filter(state="queued").count() == 2
+
+
+def test_a_transport_without_destinations_is_limited_as_a_whole():
+    limit(scope="transport", transport="local", simultaneous=1)
+    for _ in range(2):
+        make_message("bob@here.example", created_at=timezone.now() - MINUTE)
+    Recipient.objects.update(transport="local", nexthop="")
+    here = terms(limit=0, adaptive=False)
+    assert len(claim_limited("local", here).recipients) == 1
+    assert claim_limited("local", here) is None
+
+
+def test_what_is_learnt_twice_at_once_is_two_steps():
+    many("x.example", 1)
+    claim()
+    Destination.objects.update(concurrency=16)
+    lesson = Lesson("esmtp", X, Health.THROTTLED)
+    destinations.learn_all([lesson, lesson, Lesson("esmtp", X, Health.OK)])
+    assert (known().state, known().concurrency) == ("ok", 2)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from mta.models import Attempt, Lease, Message, Recipient, State, Tally
 from mta.queue import lease, outcomes
 from mta.queue.lease import Batch, LeasedRecipient
-from mta.queue.outcomes import Settlement
+from mta.queue.outcomes import Entry, Settlement
 from tests.queue.rows import make_message
 from tests.queue.test_lease import addresses, claim, expire
 from tests.support.threads import Beside, beside, waiting_for_locks
@@ -194,3 +194,43 @@ def test_outcomes_are_written_even_when_another_locks_the_other_way_round():
         writing = Beside(lambda: settle_all(batch))
         assert eventually(waiting_for_locks)
     assert writing.result() == [batch.recipients[0].id]
+
+
+@pytest.mark.django_db
+def test_batches_that_end_together_are_written_together_each_under_its_own_lease():
+    make_message("a@x.example", "b@y.example", "c@z.example")
+    late, *others = [claim() for _ in range(3)]
+    expire(late)
+    lease.reap()
+    entries = [
+        Entry(batch, [settlement(each) for each in batch.recipients], last=True)
+        for batch in (late, *others)
+    ]
+    recorded = outcomes.record_all(entries)
+    assert [len(each.settled) for each in recorded] == [0, 1, 1]
+    assert not Lease.objects.exists()
+    assert Message.objects.get().pending == 1
+    sent = Attempt.objects.filter(result="sent")
+    assert set(sent.values_list("nexthop", flat=True)) == {batch.nexthop for batch in others}
+
+
+@pytest.mark.django_db
+def test_one_batch_starts_while_another_ends():
+    make_message("a@x.example", "b@y.example", "c@z.example")
+    late, ending, starting = [claim() for _ in range(3)]
+    expire(late)
+    lease.reap()
+    ids = {batch: [each.id for each in batch.recipients] for batch in (late, starting)}
+    recorded = outcomes.record_all(
+        [
+            Entry(late, starting=ids[late]),
+            Entry(ending, [settlement(ending.recipients[0])], last=True),
+            Entry(starting, starting=ids[starting]),
+        ]
+    )
+    assert [list(each.started) for each in recorded] == [[], [], ids[starting]]
+    assert dict(Attempt.objects.values_list("recipient_id", "result")) == {
+        ids[late][0]: "interrupted",
+        ending.recipients[0].id: "sent",
+        ids[starting][0]: "started",
+    }
