@@ -14,7 +14,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mta.protocol": (),
     "mta.policy": ("mta.protocol",),
     "mta.filters": ("mta.protocol",),
-    "mta.transports": ("mta.protocol", "mta.transports.base"),
+    "mta.transports": (
+        "mta.protocol",
+        "mta.transports.base",
+        # What belongs to no transport: files that last, and other people's programs.
+        "mta.transports.local_disk",
+        "mta.transports.mbox_file",
+        "mta.transports.delivery_command",
+    ),
     "mta.transports.registry": ("mta.protocol", "mta.transports"),
     "mta.models": ("mta.protocol",),
     "mta.queue": ("mta.models", "mta.protocol"),

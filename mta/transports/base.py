@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mta.protocol.auth_client import Credentials
+from mta.protocol.program import Program
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
+from mta.protocol.webhook import Webhook
 
 
 class Result(StrEnum):
@@ -125,6 +127,7 @@ class DeliveryContext:
     `dane` says that the name servers' word on DNSSEC counts, and so TLSA records do. `sts(domain)`
     finds the MTA-STS policy of a domain. `tls_seen` is told what became of TLS with a host.
     `credentials(route_id)` are those of a route that signs in, None when they cannot be had.
+    `program(name)` and `webhook(name)` are what an administrator says of them, None for nothing.
     """
 
     hostname: str
@@ -141,6 +144,8 @@ class DeliveryContext:
     sts: Callable[[str], StsFinding] = lambda domain: NO_POLICY
     tls_seen: Callable[[TlsResult], None] = lambda result: None
     credentials: Callable[[int], Credentials | None] = lambda route_id: None
+    program: Callable[[str], Program | None] = lambda name: None
+    webhook: Callable[[str], Webhook | None] = lambda name: None
 
 
 class AddressBook(Protocol):

@@ -5,6 +5,7 @@ the standard input, never into a text that a shell reads. The process gets the o
 and home, an environment that holds nothing of ours, and ends with everything it started.
 """
 
+import contextlib
 import os
 import pwd
 import selectors
@@ -12,14 +13,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 MAX_OUTPUT = 4095
+PATH = "/usr/local/bin:/usr/bin:/bin"
+SHELL = "/bin/sh"
 _UMASK = 0o077
-_PATH = "/usr/local/bin:/usr/bin:/bin"
-_SHELL = "/bin/sh"
+_CHUNK = 65536
 # The limits are set behind the change of the user, by a text in which nothing is ever inserted.
 _LIMITED = 'ulimit -c 0; ulimit -t "$1"; shift; exec "$@"'
 
@@ -40,10 +42,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended. `code` is negative for a signal, None when its time was over."""
+    """How a command ended. `code` is negative for a signal, None when its time was over.
+
+    `printed` is its standard output where that was asked for apart; `output` is then the rest.
+    """
 
     code: int | None
     output: bytes
+    printed: bytes = b""
 
 
 def account(name: str) -> Account | None:
@@ -55,6 +61,14 @@ def account(name: str) -> Account | None:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
+def check_permitted(owner: Account) -> None:
+    """Raises NotPermittedError when we may not run anything as this user."""
+    if owner.uid == 0:
+        raise NotPermittedError("nothing is delivered as root: it needs an alias")
+    if os.geteuid() not in (0, owner.uid):
+        raise NotPermittedError(f"only root may deliver as {owner.name}")
+
+
 def run(
     command: str, owner: Account, variables: Mapping[str, str], stdin: bytes, patience: float
 ) -> Ended:
@@ -62,29 +76,45 @@ def run(
 
     Raises NotPermittedError, and OSError when the command cannot be started.
     """
-    _check_permitted(owner)
+    limited = [SHELL, "-c", _LIMITED, SHELL, str(int(patience) + 1), SHELL, "-c", command]
     with tempfile.TemporaryFile() as message:
         message.write(stdin)
         message.seek(0)
-        process = subprocess.Popen(
-            [_SHELL, "-c", _LIMITED, _SHELL, str(int(patience) + 1), _SHELL, "-c", command],
-            stdin=message,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=owner.home,
-            env=_environment(owner, variables),
-            start_new_session=True,
-            umask=_UMASK,
-            **_identity(owner),
-        )
-    return _Watch(process, patience).until_the_end()
+        return run_program(limited, owner, variables, message, patience)
 
 
-def _check_permitted(owner: Account) -> None:
-    if owner.uid == 0:
-        raise NotPermittedError("nothing is delivered as root: it needs an alias")
-    if os.geteuid() not in (0, owner.uid):
-        raise NotPermittedError(f"only root may deliver as {owner.name}")
+def run_program(
+    arguments: Sequence[str],
+    owner: Account,
+    variables: Mapping[str, str],
+    stdin: int | IO[bytes],
+    patience: float,
+    printed: int = 0,
+) -> Ended:
+    """Runs a program without a shell and without limits of its own. With `printed` so many octets
+    of its standard output are given apart.
+
+    Raises NotPermittedError, and OSError when it cannot be started.
+    """
+    check_permitted(owner)
+    process = subprocess.Popen(
+        arguments,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if printed else subprocess.STDOUT,
+        cwd=owner.home,
+        env=_environment(owner, variables),
+        start_new_session=True,
+        umask=_UMASK,
+        **_identity(owner),
+    )
+    watch = _Watch(process, patience)
+    assert process.stdout is not None
+    watch.gather(process.stdout, printed or MAX_OUTPUT)
+    if process.stderr is not None:
+        watch.gather(process.stderr, MAX_OUTPUT)
+    code, outputs = watch.until_the_end()
+    return Ended(code, outputs[-1], outputs[0] if printed else b"")
 
 
 def _identity(owner: Account) -> dict[str, Any]:
@@ -97,7 +127,22 @@ def _identity(owner: Account) -> dict[str, Any]:
 def _environment(owner: Account, variables: Mapping[str, str]) -> dict[str, str]:
     """The variables, with those on top that say who the command runs as."""
     own = {"HOME": owner.home, "USER": owner.name, "LOGNAME": owner.name}
-    return {**variables, **own, "SHELL": _SHELL, "PATH": _PATH}
+    return {**variables, **own, "SHELL": SHELL, "PATH": PATH}
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What a process says at one descriptor; beyond the limit it is read and dropped."""
+
+    file: IO[bytes]
+    limit: int
+    text: bytes = b""
+
+    def read(self) -> bool:
+        """Reads once; False at the end."""
+        chunk = os.read(self.file.fileno(), _CHUNK)
+        self.text = (self.text + chunk)[: self.limit]
+        return bool(chunk)
 
 
 class _Watch:
@@ -106,40 +151,45 @@ class _Watch:
     def __init__(self, process: subprocess.Popen[bytes], patience: float) -> None:
         self._process = process
         self._end = time.monotonic() + patience
-        self._output = b""
+        self._streams: list[_Stream] = []
 
-    def until_the_end(self) -> Ended:
+    def gather(self, file: IO[bytes], limit: int) -> None:
+        self._streams.append(_Stream(file, limit))
+
+    def until_the_end(self) -> tuple[int | None, list[bytes]]:
+        """The exit code, and what was said at each stream."""
         try:
             in_time = self._read()
         finally:
-            # It is not waited for yet, so that its number cannot be somebody else's.
-            os.killpg(self._process.pid, signal.SIGKILL)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
+            # It is not waited for yet, so that its number cannot be somebody else's. A program of
+            # another user that it has become is not ours to kill.
+            with contextlib.suppress(PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            for stream in self._streams:
+                stream.file.close()
             code = self._process.wait()
-        return Ended(code if in_time else None, self._output)
+        return code if in_time else None, [stream.text for stream in self._streams]
 
     def _read(self) -> bool:
         """Gathers output until the process ends; False when its time was over before."""
-        assert self._process.stdout is not None
-        output = self._process.stdout.fileno()
         ended = os.pidfd_open(self._process.pid)
         try:
             with selectors.DefaultSelector() as selector:
-                selector.register(output, selectors.EVENT_READ)
+                for stream in self._streams:
+                    selector.register(stream.file, selectors.EVENT_READ, stream)
                 selector.register(ended, selectors.EVENT_READ)
-                return self._gather(selector, output, ended)
+                return self._gather(selector)
         finally:
             os.close(ended)
 
-    def _gather(self, selector: selectors.BaseSelector, output: int, ended: int) -> bool:
+    def _gather(self, selector: selectors.BaseSelector) -> bool:
         while (left := self._end - time.monotonic()) > 0:
-            ready = {key.fd for key, _ in selector.select(left)}
-            if output in ready:
-                chunk = os.read(output, 65536)
-                self._output = (self._output + chunk)[:MAX_OUTPUT]
-                if not chunk:
-                    selector.unregister(output)
-            elif ended in ready:
+            ready = [key for key, _ in selector.select(left)]
+            streams = [key.data for key in ready if key.data is not None]
+            for stream in streams:
+                if not stream.read():
+                    selector.unregister(stream.file)
+            # What it has left to read was read just now: a pipe holds no more than a chunk.
+            if len(ready) > len(streams):
                 return True
         return False

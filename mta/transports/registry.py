@@ -24,6 +24,8 @@ BUILT_IN = {
     "local": "mta.transports.local:Local",
     "esmtp": "mta.transports.esmtp:Esmtp",
     "discard": "mta.transports.discard:Discard",
+    "pipe": "mta.transports.pipe:Pipe",
+    "http": "mta.transports.http:Http",
 }
 
 _CONTRACT = ("name", "priority", "limit", "batch", "claim", "deliver")
