@@ -352,6 +352,8 @@ def delivery_context(
         dane=dnssec.is_believed(times.dnssec, settings.ENVIRONMENT.dns),
         sts=_sts_policies().find if times.mtasts else lambda domain: NO_POLICY,
         credentials=directory().credentials,
+        program=directory().program,
+        webhook=directory().webhook,
     )
 
 

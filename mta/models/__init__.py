@@ -17,6 +17,7 @@ from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
 from mta.models.message import Content, Lease, Message, Recipient, State
 from mta.models.policy import PolicyChange, PolicyState
+from mta.models.program import Program
 from mta.models.report_text import ReportText
 from mta.models.retry_override import RetryOverride
 from mta.models.route import Route
@@ -24,6 +25,7 @@ from mta.models.rule import RuleState
 from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
 from mta.models.settings import CheckHelo, DnssecTrust, Settings
 from mta.models.tls import StsPolicy, TlsTally
+from mta.models.webhook import Webhook
 
 __all__ = [
     "AccessRule",
@@ -50,6 +52,7 @@ __all__ = [
     "MimeMode",
     "PolicyChange",
     "PolicyState",
+    "Program",
     "Recipient",
     "Refusal",
     "ReportText",
@@ -64,4 +67,5 @@ __all__ = [
     "StsPolicy",
     "Tally",
     "TlsTally",
+    "Webhook",
 ]

@@ -9,7 +9,7 @@ shared secret, compare, and refuse what is older than some minutes.
 import hmac
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
@@ -37,7 +37,7 @@ class Webhook:
 
     name: str
     url: str
-    secret: str
+    secret: str = field(repr=False)
     json: bool = False
     timeout: float = 30.0
     sizelimit: int = 0
