@@ -23,11 +23,13 @@ from mta.models import (
     Domain,
     Mailbox,
     PolicyState,
+    Program,
     ReportText,
     RetryOverride,
     Route,
     Settings,
     UucpNeighbor,
+    Webhook,
 )
 from mta.policy import recipients, routing
 from mta.policy.facts import (
@@ -42,6 +44,8 @@ from mta.policy.facts import (
 )
 from mta.protocol import address as addresses
 from mta.protocol import alias_program, scram, srs
+from mta.protocol import program as programs
+from mta.protocol import webhook as webhooks
 from mta.protocol.auth_client import Credentials
 from mta.protocol.bang_path import Neighbourhood
 from mta.protocol.esmtproutes import parse_relay
@@ -82,6 +86,8 @@ class Directory:
         self._policy = Policy(version=0, hostname=hostname)
         self._settings: Settings | None = None
         self._report_texts: dict[str, str] = {}
+        self._programs: dict[str, Program] = {}
+        self._webhooks: dict[str, Webhook] = {}
         self._mailboxes: dict[str, Mailbox | None] = {}
         self._aliases: dict[str, tuple[str, ...] | None] = {}
         self._users: dict[str, UserFacts] = {}
@@ -241,6 +247,21 @@ class Directory:
             log.error("the password of the route %s cannot be used: %s", row, error)
             return None
 
+    def program(self, name: str) -> programs.Program | None:
+        """What `pipe:NAME` runs; None when there is no such row."""
+        row = self._programs.get(name)
+        return row.facts() if row else None
+
+    def webhook(self, name: str) -> webhooks.Webhook | None:
+        """What `http:NAME` posts to; None when there is no such row, or its secret cannot be
+        read."""
+        row = self._webhooks.get(name)
+        try:
+            return row.facts() if row else None
+        except Unreadable as error:
+            log.error("the secret of the webhook %s cannot be used: %s", name, error)
+            return None
+
     def quota(self, address: str) -> int:
         """Octets; 0 for none."""
         row = self._mailbox(address.lower())
@@ -304,6 +325,8 @@ class Directory:
         self._accounts = _accounts(settings)
         self._settings = settings
         self._report_texts = dict(ReportText.objects.values_list("name", "text"))
+        self._programs = {row.name: row for row in Program.objects.all()}
+        self._webhooks = {row.name: row for row in Webhook.objects.all()}
         self._mailboxes = {}
         self._aliases = {}
         self._users = {}

@@ -397,6 +397,8 @@ def delivery_context(
         ),
         alias_instructions=directory().alias_instructions,
         uux=directory().uux,
+        program=directory().program,
+        webhook=directory().webhook,
     )
 
 

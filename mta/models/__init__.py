@@ -17,6 +17,7 @@ from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
 from mta.models.message import Content, Lease, Message, Recipient, State
 from mta.models.policy import PolicyChange, PolicyState
+from mta.models.program import Program
 from mta.models.report_text import ReportText
 from mta.models.retry_override import RetryOverride
 from mta.models.route import Route
@@ -25,6 +26,7 @@ from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGran
 from mta.models.settings import CheckHelo, DnssecTrust, Settings
 from mta.models.tls import StsPolicy, TlsTally
 from mta.models.uucp import UucpNeighbor
+from mta.models.webhook import Webhook
 
 __all__ = [
     "AccessRule",
@@ -51,6 +53,7 @@ __all__ = [
     "MimeMode",
     "PolicyChange",
     "PolicyState",
+    "Program",
     "Recipient",
     "Refusal",
     "ReportText",
@@ -66,4 +69,5 @@ __all__ = [
     "Tally",
     "TlsTally",
     "UucpNeighbor",
+    "Webhook",
 ]

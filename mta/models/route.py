@@ -8,15 +8,20 @@ from django.db import models
 
 from mta.models.appliance_key import appliance_key
 from mta.models.domain import validate_domain
+from mta.models.named_target import NamedTarget
+from mta.models.program import Program
+from mta.models.webhook import Webhook
 from mta.protocol import address
 from mta.protocol.auth_client import Credentials
 from mta.protocol.esmtproutes import EVERYTHING, IpVersion, Line, parse_domain, parse_relay
 from mta.protocol.esmtproutes import Security as Wire
-from mta.protocol.route_target import FORMS, is_target, parse_target
+from mta.protocol.route_target import FORMS, is_target, parse_target, split_target
 from mta.protocol.sealed import seal, unseal
 
 DISCARD = "discard"
 _PURPOSE = b"route password"
+# What these transports hand mail to has a row of its own.
+_NAMED: dict[str, type[NamedTarget]] = {model.transport: model for model in (Program, Webhook)}
 
 
 class Route(models.Model):
@@ -149,6 +154,11 @@ class Route(models.Model):
             self.relay = parse_target(self.relay)
         except ValueError as error:
             raise ValidationError({"relay": str(error)}) from error
+        transport, word = split_target(self.relay)
+        rows = _NAMED.get(transport)
+        if rows is not None and not rows._default_manager.filter(name=word).exists():
+            kind = rows._meta.verbose_name
+            raise ValidationError({"relay": f"there is no {kind} {word!r}: add it first"})
         if self.security or self.ip_version or self.user:
             raise ValidationError({"relay": "security, addresses and a user are for SMTP relays"})
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from mta.protocol.auth_client import Credentials
+from mta.protocol.program import Program
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
 from mta.protocol.uux import UuxTerms
+from mta.protocol.webhook import Webhook
 
 
 class Result(StrEnum):
@@ -147,6 +149,7 @@ class DeliveryContext:
     `credentials(route_id)` are those of a route that signs in, None when they cannot be had.
     `alias_instructions(name)` are the members of an alias that are programs and files.
     `uux` is how we use UUCP.
+    `program(name)` and `webhook(name)` are what an administrator says of them, None for nothing.
     """
 
     hostname: str
@@ -166,6 +169,8 @@ class DeliveryContext:
     accounts: AccountSettings = AccountSettings()
     alias_instructions: Callable[[str], Sequence[str]] = lambda name: ()
     uux: UuxTerms = UuxTerms()
+    program: Callable[[str], Program | None] = lambda name: None
+    webhook: Callable[[str], Webhook | None] = lambda name: None
 
 
 class AddressBook(Protocol):

@@ -27,6 +27,8 @@ BUILT_IN = {
     "lmtp": "mta.transports.lmtp:Lmtp",
     "uucp": "mta.transports.uucp:Uucp",
     "discard": "mta.transports.discard:Discard",
+    "pipe": "mta.transports.pipe:Pipe",
+    "http": "mta.transports.http:Http",
 }
 
 _CONTRACT = ("name", "priority", "limit", "batch", "claim", "deliver")

@@ -1,12 +1,18 @@
 """Every registered transport keeps the contract."""
 
+import os
+import pwd
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from mta.protocol.program import Program
+from mta.protocol.webhook import Webhook
 from mta.transports import registry
 from mta.transports.base import DeliveryRequest
+from tests.support.web import WebServer, reply
 from tests.transports.contract import Book, check_settings, check_transport, context
 
 
@@ -23,6 +29,8 @@ def nexthop_for(name: str, port: int) -> str:
         "esmtp": f"relay:[127.0.0.1]:{port}",
         "lmtp": f"lmtp:[127.0.0.1]:{port}",
         "uucp": "uucp:apple",
+        "pipe": "pipe:archive",
+        "http": "http:app",
     }
     return nexthops.get(name, "")
 
@@ -30,6 +38,19 @@ def nexthop_for(name: str, port: int) -> str:
 @pytest.mark.parametrize("name", registry.BUILT_IN)
 def test_reports_once_on_every_recipient(name, tmp_path, closed_port):
     check_transport(registry.get(name), nexthop_for(name, closed_port), context(tmp_path))
+
+
+def test_reports_once_on_what_is_piped_and_posted(tmp_path):
+    user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    program = Program("archive", ("/bin/cat",), user=user, separately=False)
+    with WebServer(lambda request: [reply()]) as server:
+        webhook = Webhook("app", f"http://127.0.0.1:{server.port}/", "secret", private=True)
+        working = replace(
+            context(tmp_path), program=lambda name: program, webhook=lambda name: webhook
+        )
+        check_transport(registry.get("pipe"), "pipe:archive", working)
+        check_transport(registry.get("http"), "http:app", working)
+        assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("name", registry.BUILT_IN)
@@ -51,6 +72,8 @@ def test_each_address_has_one_taker():
             "kept@example.net": "lmtp:/run/lmtp",
             "far@example.net": "uucp:apple",
             "trap@example.net": "discard:",
+            "archive@example.net": "pipe:archive",
+            "app@example.net": "http:app",
         },
     )
 
@@ -65,4 +88,6 @@ def test_each_address_has_one_taker():
     assert taker("trap@example.net") == ("discard", "discard:")
     assert taker("kept@example.net") == ("lmtp", "lmtp:/run/lmtp")
     assert taker("far@example.net") == ("uucp", "uucp:apple")
+    assert taker("archive@example.net") == ("pipe", "pipe:archive")
+    assert taker("app@example.net") == ("http", "http:app")
     assert taker("x@example.org") == ("esmtp", "relay:[127.0.0.1]:25")
