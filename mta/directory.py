@@ -6,13 +6,12 @@ remembered until then. A version is compared once per MAIL by the ingress and on
 a worker (`refresh`), so a change is in force for the next MAIL in every process.
 """
 
-import hashlib
 import hmac
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from django.contrib.auth.hashers import check_password
@@ -20,26 +19,22 @@ from django.contrib.auth.hashers import check_password
 from mta import system_accounts
 from mta.models import (
     Alias,
-    Domain,
     Mailbox,
     PolicyState,
     Program,
     ReportText,
-    RetryOverride,
     Route,
     Settings,
-    UucpNeighbor,
     Webhook,
 )
-from mta.policy import recipients, routing
+from mta.password_cache import PasswordCache
+from mta.policy import resolution, routing
 from mta.policy.facts import (
     AccountFact,
     DomainKind,
     Policy,
     Resolution,
-    RouteFact,
     Standing,
-    Times,
     UserFacts,
 )
 from mta.protocol import address as addresses
@@ -53,7 +48,7 @@ from mta.protocol.sealed import Unreadable
 from mta.protocol.uux import UuxTerms, parse_flags
 from mta.queue import prepared
 from mta.queue.loop_connection import LoopConnection, Statement
-from mta.session_policy import session_policy
+from mta.stored_policy import stored_policy
 from mta.system_accounts import SystemAccounts
 
 log = logging.getLogger(__name__)
@@ -69,7 +64,6 @@ class _NotAsked:
 _NOT_ASKED = _NotAsked()
 
 CACHE_SIZE = 100_000
-PASSWORD_CACHE_SECONDS = 300
 # What an unknown user costs to check must be what a known one costs.
 _NO_PASSWORD = "pbkdf2_sha256$1000000$courierweb$" + "A" * 43 + "="
 
@@ -95,7 +89,7 @@ class Directory:
         self._passing: dict[str, tuple[float, Resolution]] = {}
         self._delivered_by: dict[str, str] = {}
         self._accounts: SystemAccounts | None = None
-        self._passwords = _PasswordCache()
+        self._passwords = PasswordCache()
 
     @property
     def policy(self) -> Policy:
@@ -146,7 +140,7 @@ class Directory:
         if known is None:
             policy, resolutions, passing = self._policy, self._resolutions, self._passing
             delivered_by = self._delivered_by
-            known = recipients.resolve(address, self)
+            known = resolution.resolve(address, self)
             for target, account in known.accounts.items():
                 _remember(delivered_by, target, account)
             # A return path expires, which changes no policy.
@@ -225,7 +219,7 @@ class Directory:
         """Who delivers the address by instructions: the name of a system's user, or
         "alias:NAME@DOMAIN" for an alias with programs or files; None for nobody. Raises
         CannotTell."""
-        return recipients.account(address, self) if self.nexthop(address) == "" else None
+        return resolution.account(address, self) if self.nexthop(address) == "" else None
 
     def is_mailbox(self, address: str) -> bool:
         """Whether mail for the address ends in a Maildir here."""
@@ -305,23 +299,8 @@ class Directory:
 
     def _load(self, version: int) -> None:
         settings = Settings.load()
-        domains = list(Domain.objects.all())
-        routes = _routes()
-        self._policy = Policy(
-            version=version,
-            hostname=self._hostname,
-            domains={row.name: DomainKind(row.kind) for row in domains},
-            srs_key=self._srs_key if settings.srs else b"",
-            separators={row.name: row.separators for row in domains if row.separators},
-            routes=routes.pop(""),
-            sender_routes=routes,
-            times=_times(settings),
-            domain_times=_changed_times(RetryOverride.Scope.DOMAIN),
-            transport_times=_changed_times(RetryOverride.Scope.TRANSPORT),
-            auth_in_clear_on_loopback=settings.auth_in_clear_on_loopback,
-            uucp=self._neighbourhood(settings, domains),
-            **session_policy(settings),
-        )
+        srs_key = self._srs_key if settings.srs else b""
+        self._policy = stored_policy(version, self._hostname, settings, srs_key)
         self._accounts = _accounts(settings)
         self._settings = settings
         self._report_texts = dict(ReportText.objects.values_list("name", "text"))
@@ -333,14 +312,6 @@ class Directory:
         self._resolutions = {}
         self._passing = {}
         self._delivered_by = {}
-
-    def _neighbourhood(self, settings: Settings, domains: Iterable[Domain]) -> Neighbourhood:
-        return Neighbourhood(
-            me=settings.uucpme or self._hostname.partition(".")[0],
-            home=self._hostname,
-            domains=frozenset(row.name for row in domains if row.kind == DomainKind.LOCAL),
-            neighbours=dict(UucpNeighbor.objects.values_list("path", "flags")),
-        )
 
 
 class AddressBook(Protocol):
@@ -364,36 +335,10 @@ class _SenderBook:
         return self.nexthop(address) == "" and self._directory.mailbox(address.lower()) is not None
 
     def account(self, address: str) -> str | None:
-        return recipients.account(address, self._directory) if not self.nexthop(address) else None
+        return resolution.account(address, self._directory) if not self.nexthop(address) else None
 
     def nexthop(self, address: str) -> str:
         return self._directory.nexthop(address, self._reverse_path)
-
-
-class _PasswordCache:
-    """Passwords that were right a moment ago, so that not every session costs a slow hash.
-
-    Kept as an HMAC under a key of this process; bound to the stored hash, so that a changed
-    password ends it.
-    """
-
-    def __init__(self) -> None:
-        self._key = os.urandom(32)
-        self._known: dict[bytes, float] = {}
-
-    def knows(self, encoded: str, password: str) -> bool:
-        return self._known.get(self._digest(encoded, password), 0.0) > time.monotonic()
-
-    def learn(self, encoded: str, password: str) -> None:
-        _remember(
-            self._known,
-            self._digest(encoded, password),
-            time.monotonic() + PASSWORD_CACHE_SECONDS,
-        )
-
-    def _digest(self, encoded: str, password: str) -> bytes:
-        text = f"{encoded}\0{password}".encode("utf-8", "surrogateescape")
-        return hmac.new(self._key, text, hashlib.sha256).digest()
 
 
 _VERSION = "SELECT version FROM mta_policystate WHERE id = 1"
@@ -415,43 +360,10 @@ def _only_version(rows: Sequence[tuple[Any, ...]]) -> int:
     return int(rows[0][0])
 
 
-def _routes() -> dict[str, dict[str, RouteFact]]:
-    """By sender, "" for all senders, then by domain."""
-    tables: dict[str, dict[str, RouteFact]] = {"": {}}
-    for row in Route.objects.defer("password"):
-        tables.setdefault(row.sender, {})[row.domain] = RouteFact(
-            row.domain,
-            row.relay,
-            row.port,
-            row.security,
-            row.sender,
-            row.ip_version,
-            row.pk if row.user else 0,
-        )
-    return tables
-
-
 def _accounts(settings: Settings) -> SystemAccounts | None:
     if not settings.systemaccounts:
         return None
     return SystemAccounts(settings.minuid, settings.dotextension)
-
-
-def _times(settings: Settings) -> Times:
-    return Times(
-        submitdelay=settings.submitdelay,
-        queuetime=settings.queuetime,
-        dsn_queuetime=settings.dsn_queuetime,
-        warntime=settings.warntime,
-        retryalpha=settings.retryalpha,
-        retrybeta=settings.retrybeta,
-        retrygamma=settings.retrygamma,
-        retrymaxdelta=settings.retrymaxdelta,
-    )
-
-
-def _changed_times(scope: RetryOverride.Scope) -> dict[str, dict[str, object]]:
-    return {row.name: row.times for row in RetryOverride.objects.filter(scope=scope)}
 
 
 def _remember(cache: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:

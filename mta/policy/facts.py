@@ -303,7 +303,7 @@ class Resolution:
     was on the way, so that members are nobody the sender knows. `quota` and `sizelimit`
     are those of the one mailbox it ends in, octets; 0 when there is none. `passing` says that it
     hangs on the system's users, who change without a change of policy. `accounts` are those targets
-    that are delivered to by instructions, and who does it (`mta.policy.recipients.account`).
+    that are delivered to by instructions, and who does it (`mta.policy.resolution.account`).
     """
 
     address: str

@@ -1,8 +1,8 @@
 """Step 6, http: what an answer means for each recipient of a request; pure.
 
-2xx is success. 408, 425, 429 and 5xx are for now; so are 3xx, 401, 407 and 431, which tell of a
-wrong configuration and not of the mail. All other 4xx are for good. With 2xx a JSON object may
-say otherwise for single recipients:
+2xx is success. 408, 425, 429 and 5xx are for now; so are 3xx and those of 4xx that tell of a wrong
+URL or a wrong secret and not of the mail: a slip of the administrator's must not send all mail
+back. The other 4xx are for good. With 2xx a JSON object may say otherwise for single recipients:
 
     {"recipients": {"ann@example.com": {"result": "bounced", "text": "no such customer"}}}
 
@@ -23,7 +23,7 @@ from mta.transports.http_connection import Answer
 COMMAND = "POST"
 _JSON = "application/json"
 _MAX_TEXT = 500
-_FOR_NOW = frozenset({401, 407, 408, 425, 429, 431})
+_FOR_NOW = frozenset({401, 403, 404, 405, 407, 408, 411, 415, 425, 429, 431})
 _ASKS_FOR_FEWER = frozenset({429, 503})
 _TOO_LARGE = 413
 _CODES = {Result.SENT: 250, Result.DEFERRED: 451, Result.BOUNCED: 550}

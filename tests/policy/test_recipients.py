@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from mta.policy.facts import AccountFact, DomainKind, Resolution, Standing
-from mta.policy.recipients import MAX_TARGETS, expand, resolve
+from mta.policy.recipients import expand
+from mta.policy.resolution import MAX_TARGETS, resolve
 from mta.protocol import srs
 from mta.protocol.bang_path import Neighbourhood
 from mta.protocol.envelope import Recipient
