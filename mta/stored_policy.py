@@ -1,4 +1,4 @@
-"""The policy as frozen facts, read from its tables; `mta.directory` does so for each new version."""
+"""The policy as frozen facts, read from its tables: what `mta.directory` does for a new version."""
 
 from collections.abc import Iterable
 
