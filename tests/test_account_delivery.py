@@ -1,6 +1,8 @@
 """From the queue to a user's home and an alias's programs, by everything but the network."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -19,6 +21,9 @@ LETTER = b"From: <a@b.example>\r\nSubject: hello\r\n\r\nHello\r\n"
 def una(transactional_db, tmp_path, monkeypatch) -> Iterator[User]:
     """A user of the system, who is the user for aliases, too."""
     monkeypatch.setattr(runtime, "mail_root", lambda: tmp_path / "mail")
+    # All is done by this thread and its connection, which ends with the test.
+    monkeypatch.setattr(runtime, "crew", lambda: lambda name: None)
+    monkeypatch.setattr(runtime, "loans", lambda: SimpleNamespace(lent=nullcontext))
     runtime.directory.cache_clear()
     runtime.workshop.cache_clear()
     with system_user("una", monkeypatch) as user:

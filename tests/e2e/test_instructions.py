@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_spine import ANNA, PASSWORD, STRANGER, letter
+from tests.e2e.test_spine import STRANGER, letter
 from tests.support.appliance import Appliance, wait_for
+
+ANNA = "anna@programs.test"
 
 pytestmark = pytest.mark.e2e
 
@@ -33,9 +35,8 @@ def place(owner: pwd.struct_passwd) -> Iterator[Path]:
 @pytest.fixture
 def anna(appliance: Appliance) -> Appliance:
     """The appliance with a mailbox for anna."""
-    if "example.test" not in appliance.manage("domain", "list"):
-        appliance.manage("domain", "add", "example.test")
-        appliance.manage("mailbox", "add", ANNA, "--password", PASSWORD)
+    appliance.manage("domain", "add", "programs.test")
+    appliance.manage("mailbox", "add", ANNA, "--password", "correct horse")
     return appliance
 
 
@@ -44,15 +45,15 @@ def test_a_program_gets_mail_and_sends_it_on(
 ) -> None:
     anna.manage("setting", "set", "aliasuser", owner.pw_name)
     program = f"||cat >{place}/new; id -u >{place}/uid; mv {place}/new {place}/seen; echo {ANNA}"
-    anna.manage("alias", "set", "robot@example.test", program, f"{place}/box/")
+    anna.manage("alias", "set", "robot@programs.test", program, f"{place}/box/")
     mail = letter()
-    queue_id = anna.send(STRANGER, ["robot@example.test"], mail.content)
+    queue_id = anna.send(STRANGER, ["robot@programs.test"], mail.content)
 
     wait_for((place / "seen").exists, "the program to be run")
     assert mail.token in (place / "seen").read_bytes()
     assert (place / "uid").read_text().split() == [str(owner.pw_uid)]
     (copy,) = anna.maildir(ANNA).wait_for_messages(1, mail.token)
-    assert b"\nDelivered-To: robot@example.test\n" in copy
+    assert b"\nDelivered-To: robot@programs.test\n" in copy
     assert copy.startswith(f"Return-Path: <{STRANGER}>\nDelivered-To: {ANNA}\n".encode())
     wait_for(lambda: list(place.glob("box/new/*")), "the Maildir to be written")
     (recipient,) = anna.trace(queue_id)["recipients"]
