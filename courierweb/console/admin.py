@@ -13,7 +13,11 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
-from courierweb.console import list_admin, scheduling_admin  # noqa: F401 - register their pages
+from courierweb.console import (  # noqa: F401 - register their pages
+    list_admin,
+    scheduling_admin,
+    target_admin,
+)
 from courierweb.console.change_words import change_subject, table_name
 from courierweb.console.fields import size_text
 from courierweb.console.forms import (

@@ -95,6 +95,8 @@ UNFOLD: dict[str, Any] = {
                     _item("Listeners", "door_front", "admin:mta_listener_changelist"),
                     _item("Routes", "alt_route", "admin:mta_route_changelist"),
                     _item("UUCP neighbours", "cable", "admin:mta_uucpneighbor_changelist"),
+                    _item("Programs", "terminal", "admin:mta_program_changelist"),
+                    _item("Webhooks", "webhook", "admin:mta_webhook_changelist"),
                     _item("Retry times", "schedule", "admin:mta_retryoverride_changelist"),
                     _item("Report texts", "edit_note", "admin:mta_reporttext_changelist"),
                     _item("Settings", "tune", "admin:mta_settings_changelist"),
