@@ -58,7 +58,7 @@ _NEXT = (
       AND (d.last_ok_at IS NULL OR d.state = 'down')
 )
 SELECT nexthop FROM room
-WHERE live < allowed AND coalesce(tokens >= 1, true)
+WHERE coalesce(live < allowed, true) AND coalesce(tokens >= 1, true)
   AND (proven OR %(slots)s::int4 = 0
        OR (SELECT live FROM unproven) < ceil(%(slots)s::int4 * 0.75))
 ORDER BY served_at NULLS FIRST, at LIMIT 1
