@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE_FILE = Path("run", "environment.json")
@@ -100,11 +100,7 @@ def load(environ: Mapping[str, str] = os.environ, *, remembered: bool = True) ->
         admin_password=environ.get("COURIERWEB_ADMIN_PASSWORD", ""),
         dns=_dns(value("COURIERWEB_DNS", "")),
         database_url=_url("DATABASE_URL", value("DATABASE_URL", ""), ("postgres", "postgresql")),
-        broker_url=_url(
-            "CELERY_BROKER_URL",
-            value("CELERY_BROKER_URL", ""),
-            ("redis", "rediss", "redis+socket", "valkey"),
-        ),
+        broker_url=_broker(value("CELERY_BROKER_URL", "")),
         ingress_processes=_count(
             "COURIERWEB_INGRESS_PROCESSES", value("COURIERWEB_INGRESS_PROCESSES", "2")
         ),
@@ -184,6 +180,20 @@ def _is_host(text: str) -> bool:
             and not text.rpartition(".")[2].isdecimal()
         )
     return ("[" in text) == (":" in text)
+
+
+def _broker(text: str) -> str:
+    """The URL; its database has a number, since jobs take the next one."""
+    text = _url("CELERY_BROKER_URL", text, ("redis", "rediss", "redis+socket", "valkey"))
+    parts = urlsplit(text)
+    number = (
+        dict(parse_qsl(parts.query)).get("virtual_host", "0")
+        if parts.scheme == "redis+socket"
+        else parts.path.strip("/") or "0"
+    )
+    if text and not number.isdecimal():
+        raise BadEnvironment("CELERY_BROKER_URL must name its database by a number")
+    return text
 
 
 def _url(name: str, text: str, schemes: tuple[str, ...]) -> str:

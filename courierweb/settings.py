@@ -3,7 +3,7 @@
 import logging
 import secrets
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import dj_database_url
 
@@ -115,17 +115,17 @@ STATIC_ROOT = ENVIRONMENT.home / "static"
 BROKER_URL = ENVIRONMENT.broker_url or "redis://localhost:6379/0"
 
 
-def _redis_url(broker_url: str, db: int) -> str:
-    """The broker as redis-py spells it, with another database number."""
+def _next_database(broker_url: str) -> str:
+    """The database after that of the broker, as redis-py spells it."""
     parts = urlsplit(broker_url.replace("valkey://", "redis://", 1))
     if parts.scheme == "redis+socket":
-        password = parse_qs(parts.query).get("password", [""])[0]
-        credentials = f":{password}@" if password else ""
-        return f"unix://{credentials}{parts.path}?db={db}"
-    return parts._replace(path=f"/{db}").geturl()
+        query = dict(parse_qsl(parts.query))
+        credentials = f":{query['password']}@" if "password" in query else ""
+        return f"unix://{credentials}{parts.path}?db={int(query.get('virtual_host', 0)) + 1}"
+    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}").geturl()
 
 
-RQ_QUEUES = {"default": {"URL": _redis_url(BROKER_URL, 1), "DEFAULT_TIMEOUT": 3600}}
+RQ_QUEUES = {"default": {"URL": _next_database(BROKER_URL), "DEFAULT_TIMEOUT": 3600}}
 RQ = {"WORKER_CLASS": "courierweb.jobs.worker.HeartbeatWorker"}
 
 # Nudges only: results are nobody's business, and a task that is lost or repeated does no harm.

@@ -23,7 +23,8 @@ CHECKS = (
     ["ruff", "check", "."],
     ["ruff", "format", "--check", "."],
     ["mypy"],
-    ["pytest"],
+    # Much of a test's time is waiting. A file stays in one process: its tests share what is slow.
+    ["pytest", "-n", "2", "--dist", "loadfile", "-p", "tests.support.own_broker"],
 )
 
 

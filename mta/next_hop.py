@@ -4,9 +4,11 @@ from mta.models.route import DISCARD, Route
 from mta.policy.routing import relay_word
 from mta.protocol import address
 from mta.protocol.esmtproutes import parse_relay
+from mta.protocol.route_target import FORMS as TARGETS
+from mta.protocol.route_target import is_target, parse_target, split_target
 
 NORMAL = "normal"
-FORMS = f"HOST[:PORT][/REQUIRED|/SMTPS], mx:DOMAIN, {DISCARD}, or {NORMAL}"
+FORMS = f"HOST[:PORT][/REQUIRED|/SMTPS], mx:DOMAIN, {TARGETS}, {DISCARD}, or {NORMAL}"
 
 
 def parse(text: str) -> tuple[str, str] | None:
@@ -24,6 +26,9 @@ def parse(text: str) -> tuple[str, str] | None:
             return "esmtp", f"mx:{address.normalize_domain(text.removeprefix('mx:'))}"
         except address.AddressError as error:
             raise ValueError(f"{text}: {error}") from error
+    if is_target(text):
+        target = parse_target(text)
+        return split_target(target)[0], target
     relay, slash, security = text.partition("/")
     if slash and security not in Route.Security.values:
         raise ValueError(f"{security!r} is neither REQUIRED nor SMTPS")

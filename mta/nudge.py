@@ -12,6 +12,8 @@ import time
 from celery import current_app
 
 from mta import maillog
+from mta.transports import registry
+from mta.transports.base import Pool
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,6 @@ GATHER_SECONDS = 0.2
 # A nudge that waited longer found its workers busy, and who is busy looks again at the end; were
 # it kept, a long stream of mail would pile nudges up in front of the tick.
 STALE_SECONDS = 2
-QUEUES = {"local": "local", "discard": "local"}
 REPORT = "report"
 
 
@@ -69,14 +70,14 @@ class Nudger:
 def _send(name: str) -> None:
     try:
         if name == REPORT:
-            _send_task("mta.report", [], "local")
+            _send_task("mta.report", [], Pool.LOCAL)
         else:
-            _send_task("mta.deliver", [name], QUEUES.get(name, "remote"), expires=STALE_SECONDS)
+            _send_task("mta.deliver", [name], registry.pool_of(name), expires=STALE_SECONDS)
     except Exception as error:  # the broker's client raises many kinds; none may reach the mail
         maillog.broker_unreachable(error=str(error))
 
 
-def _send_task(task: str, arguments: list[str], queue: str, expires: int | None = None) -> None:
+def _send_task(task: str, arguments: list[str], queue: Pool, expires: int | None = None) -> None:
     current_app.send_task(
-        task, arguments, queue=queue, ignore_result=True, retry=False, expires=expires
+        task, arguments, queue=queue.value, ignore_result=True, retry=False, expires=expires
     )

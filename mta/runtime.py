@@ -39,15 +39,20 @@ from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
 from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
+from mta.scheduler.contents import Room
 from mta.scheduler.crew import Crew
+from mta.scheduler.workshop import Workshop
 from mta.storage import Storage
 from mta.transports import dsn, registry
-from mta.transports.base import DeliveryContext, Transport
+from mta.transports.base import DeliveryContext, Pool, Transport
 
 log = logging.getLogger(__name__)
 
 # Octets of message content that one ingress process holds at most.
 CONTENT_BUDGET = 512 * 1024 * 1024
+
+# Octets of large contents that the sessions of one process with other hosts hold at once.
+OUTBOUND_CONTENT = 256 * 1024 * 1024
 
 # Database connections that the sessions of one process with other hosts share.
 OUTBOUND_CONNECTIONS = 16
@@ -196,12 +201,12 @@ def deliver(name: str) -> int:
 
 def has_destinations(name: str) -> bool:
     """Whether a transport is one that hands mail to destinations, not to mailboxes here."""
-    return name in registry.transports and bool(registry.get(name).limit)
+    return name in registry.transports and registry.pool_of(name) is Pool.REMOTE
 
 
 def start_delivery(name: str) -> None:
     """`deliver` in this worker's own way: with other hosts in threads of the crew."""
-    if registry.get(name).limit:
+    if registry.pool_of(name) is Pool.REMOTE:
         crew()(name)
     else:
         deliver(name)
@@ -268,9 +273,9 @@ _hourly = _Hourly()
 
 
 @lru_cache(maxsize=1)
-def workshop() -> runner.Workshop:
+def workshop() -> Workshop:
     """What this process's runners work with."""
-    return runner.Workshop(
+    return Workshop(
         transports=transports(),
         directory=directory(),
         context=delivery_context,
@@ -280,6 +285,7 @@ def workshop() -> runner.Workshop:
         another=lambda name: crew()(name),
         slots=settings.ENVIRONMENT.outbound_sessions,
         database=lambda: loans().lent(),
+        room=Room(OUTBOUND_CONTENT, lambda: _stopping),
         owner=f"{socket.gethostname()}/{os.getpid()}",
     )
 

@@ -12,6 +12,7 @@ from mta.protocol import address
 from mta.protocol.auth_client import Credentials
 from mta.protocol.esmtproutes import EVERYTHING, IpVersion, Line, parse_domain, parse_relay
 from mta.protocol.esmtproutes import Security as Wire
+from mta.protocol.route_target import FORMS, is_target, parse_target
 from mta.protocol.sealed import seal, unseal
 
 DISCARD = "discard"
@@ -49,7 +50,7 @@ class Route(models.Model):
     relay = models.CharField(
         max_length=255,
         blank=True,
-        help_text='a host, an [address], "discard" to drop the mail; empty for the MX',
+        help_text=f'a host, an [address], "discard" to drop the mail, {FORMS}; empty for the MX',
     )
     port = models.PositiveIntegerField(default=25)
     security = models.CharField(max_length=10, choices=Security, blank=True, default="")
@@ -74,8 +75,18 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         whose = f" from {self.sender}" if self.sender else ""
-        where = f"via {self.relay}:{self.port}" if self.relay else "as its MX says"
-        return f"{self.domain}{whose} {where}"
+        return f"{self.domain}{whose} {self._where()}"
+
+    def _where(self) -> str:
+        if not self.relay:
+            return "as its MX says"
+        has_port = self.has_relay and self.relay != DISCARD
+        return f"via {self.relay}:{self.port}" if has_port else f"to {self.relay}"
+
+    @property
+    def has_relay(self) -> bool:
+        """Whether it is in the hands of the esmtp transport, which knows ports and security."""
+        return not is_target(self.relay)
 
     def set_password(self, password: str) -> None:
         """Keep the password of `user`, sealed. Raises ValidationError."""
@@ -120,6 +131,9 @@ class Route(models.Model):
 
     def _clean_relay(self) -> None:
         self.relay = self.relay.strip()
+        if is_target(self.relay):
+            self._clean_target()
+            return
         if self.relay not in ("", DISCARD):
             try:
                 self.relay, _ = parse_relay(self.relay)
@@ -129,6 +143,14 @@ class Route(models.Model):
             raise ValidationError({"port": f"{self.port} is not a port"})
         if not self.relay and self.security == self.Security.SMTPS:
             raise ValidationError({"security": "implicit TLS needs a relay: no MX listens for it"})
+
+    def _clean_target(self) -> None:
+        try:
+            self.relay = parse_target(self.relay)
+        except ValueError as error:
+            raise ValidationError({"relay": str(error)}) from error
+        if self.security or self.ip_version or self.user:
+            raise ValidationError({"relay": "security, addresses and a user are for SMTP relays"})
 
     def _clean_credentials(self) -> None:
         """A password goes out under TLS that names the relay, or does not leave this machine."""

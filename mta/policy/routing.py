@@ -5,10 +5,12 @@ A next hop is a word that a transport understands:
 - ``""``: this host's mailboxes;
 - ``mx:example.com``: the hosts DNS names for the domain;
 - ``relay:HOST:PORT``: a configured relay;
-- ``discard:``: dropped because a route says so.
+- ``discard:``: dropped because a route says so;
+- ``lmtp:...``, ``pipe:...``, ``http:...``, ``uucp:...``: what another transport takes
+  (`mta.protocol.route_target`).
 
-The middle two may end in options, in this order: ``/REQUIRED``, ``/STARTTLS``, ``/SMTPS`` or
-``/NONE``; ``/IPV4ONLY`` or ``/IPV6ONLY``; ``/AUTH=N`` for the credentials of route N.
+``mx:`` and ``relay:`` may end in options, in this order: ``/REQUIRED``, ``/STARTTLS``, ``/SMTPS``
+or ``/NONE``; ``/IPV4ONLY`` or ``/IPV6ONLY``; ``/AUTH=N`` for the credentials of route N.
 
 Which route applies: those for the sender's address are asked first, then those for its domain
 (the name itself, then the nearest ".parent"), then those for all senders; the first of these that
@@ -20,6 +22,7 @@ from typing import Any, Protocol
 
 from mta.policy.facts import DomainKind, Policy, RouteFact, parents
 from mta.protocol import address as addresses
+from mta.protocol.route_target import is_target
 
 DISCARD = "discard"
 EVERYTHING = "*"
@@ -63,7 +66,8 @@ def find_route(domain: str, routes: Mapping[str, RouteFact]) -> RouteFact | None
 def route_text(route: RouteFact) -> str:
     """A route for people: "*: relay.example:25", with the words that say why and how."""
     relay = route.relay or "its MX"
-    port = f":{route.port}" if route.port and route.relay not in ("", DISCARD) else ""
+    has_port = route.port and route.relay not in ("", DISCARD) and not is_target(route.relay)
+    port = f":{route.port}" if has_port else ""
     whose = f" (for mail from {route.sender})" if route.sender else ""
     signed_in = ", signs in" if route.credentials else ""
     return f"{route.domain}{whose}: {relay}{port}{signed_in}"
@@ -86,6 +90,8 @@ def _ends_here(domain: str, policy: Policy) -> bool:
 def _word(route: RouteFact) -> str:
     if route.relay == DISCARD:
         return f"{DISCARD}:"
+    if is_target(route.relay):
+        return route.relay
     return relay_word(route.relay, route.port) + _options(route)
 
 

@@ -9,7 +9,7 @@ Both are hints: they are written after the outcomes, in a transaction of their o
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,6 @@ from mta.queue.commit import storable
 from mta.queue.lease import Batch, LeasedRecipient
 from mta.queue.outcomes import Settlement
 
-# What is delivered here is known at RCPT, and says nothing about anybody else.
-LOCAL_TRANSPORTS = ("local", "discard")
 BATCH = 2000
 
 
@@ -97,16 +95,8 @@ DELETE FROM mta_dsnrefuser WHERE id IN (
 """
 
 
-def learn(
-    batch: Batch, recipients: Mapping[int, LeasedRecipient], settlements: Sequence[Settlement]
-) -> None:
-    """Remember what these settlements of a batch say about others. Raises DatabaseError.
-
-    `recipients` are those of the batch by id.
-    """
-    if batch.transport in LOCAL_TRANSPORTS:
-        return
-    told = [(recipients[each.recipient_id], each) for each in settlements]
+def learn(batch: Batch, told: Sequence[tuple[LeasedRecipient, Settlement]]) -> None:
+    """Remember what these settlements of a batch say about others. Raises DatabaseError."""
     lessons = _lessons(told)
     if lessons:
         prepared.execute(_LEARN, {"lessons": json.dumps(lessons)})

@@ -42,7 +42,14 @@ class Crew:
             self._overflow(name)
             return
         # Not a daemon: a worker that is asked to end waits for the transactions at hand.
-        threading.Thread(target=self._run, args=[name], name=f"runner-{name}").start()
+        thread = threading.Thread(target=self._run, args=[name], name=f"runner-{name}")
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # The system gives no more threads; those that there are go on, and the tick asks anew.
+            log.warning("no thread for another session: %s", error)
+            with self._lock:
+                self._busy -= 1
 
     @property
     def busy(self) -> int:

@@ -10,21 +10,25 @@ from mta.protocol.reply import Reply
 from mta.queue.lease import LeasedRecipient
 from mta.queue.outcomes import Settlement
 from mta.scheduler.backoff import Backoff
-from mta.transports.base import Outcome, Result
+from mta.transports.base import Done, Outcome, Result
 
-_REMOTE = "esmtp"
-_DONE_STATES = {"local": State.DELIVERED, "discard": State.DISCARDED}
+_STATES = {
+    Done.DELIVERED: State.DELIVERED,
+    Done.RELAYED: State.RELAYED,
+    Done.DISCARDED: State.DISCARDED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Settles the outcomes of one batch. `now` is aware UTC, `backoff` is that of an address.
+    """Settles the outcomes of one batch. `done` is what a recipient has become that was
+    sent, `now` is aware UTC, `backoff` is that of an address.
 
     `backuprelay` is the next hop that takes over what another host has not taken within
     warntime (Courier's backuprelay), "" for none.
     """
 
-    transport: str
+    done: Done
     backoff: Callable[[str], Backoff]
     now: datetime
     backuprelay: str = ""
@@ -40,7 +44,7 @@ class Judge:
         return self._defer(recipient, outcome)
 
     def _sent(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
-        state = _DONE_STATES.get(self.transport, State.RELAYED)
+        state = _STATES[self.done]
         report = ""
         if "SUCCESS" in recipient.notify:
             if state is State.DELIVERED:
@@ -56,7 +60,7 @@ class Judge:
 
     def _defer(self, recipient: LeasedRecipient, outcome: Outcome) -> Settlement:
         warn = recipient.warn_at is not None and self.now >= recipient.warn_at
-        if warn and self.backuprelay and self.transport == _REMOTE and not recipient.pinned:
+        if warn and self.backuprelay and not recipient.pinned:
             # The relay is tried at once, and the sender hears of no delay (spec 4.1).
             return self._settlement(
                 recipient,

@@ -24,6 +24,23 @@ class Result(StrEnum):
     BOUNCED = "bounced"
 
 
+class Done(StrEnum):
+    """What a recipient has become that was sent: at its end, at another host that goes on with
+    it, or nowhere."""
+
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    DISCARDED = "discarded"
+
+
+class Pool(StrEnum):
+    """Which worker runs a transport: the few processes of LOCAL, for what never waits and finds
+    its own work again when it is repeated, or the many threads of REMOTE, for all others."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedRecipient:
     """A recipient row as a transport sees it. `attempt` counts from 1 and includes this one.
@@ -138,14 +155,17 @@ class Transport(Protocol):
     """A delivery method: one file, one class, found by name in the registry.
 
     `priority` orders the transports when an address is claimed, lower first. `limit` is how many
-    requests one next hop may have under way at once (0: no limit); `batch` how many recipients
-    one request holds.
+    requests one next hop may have under way at once, 0 for as many as the setting maxhost says;
+    nothing is counted for a transport of the LOCAL pool. `batch` is how many recipients one
+    request holds. Who says nothing of `pool` and `done` runs in REMOTE and relays.
     """
 
     name: str
     priority: int
     limit: int
     batch: int
+    pool: Pool
+    done: Done
 
     def claim(self, address: str, book: AddressBook) -> str | None:
         """The next hop when this transport takes the address, else None."""

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 from mta.protocol import status
 from mta.protocol.reply import Reply
-from mta.transports.base import AddressBook, DeliveryContext, DeliveryRequest, Outcome, Result
+from mta.transports.base import (
+    AddressBook,
+    DeliveryContext,
+    DeliveryRequest,
+    Done,
+    Outcome,
+    Pool,
+    Result,
+)
 
 NEXTHOP = "discard:"
 
@@ -17,6 +25,8 @@ class Discard:
     priority = 1
     limit = 0
     batch = 500
+    pool = Pool.LOCAL
+    done = Done.DISCARDED
 
     def claim(self, address: str, book: AddressBook) -> str | None:
         return NEXTHOP if book.nexthop(address) == NEXTHOP else None

@@ -16,7 +16,9 @@ from mta.transports.base import (
     AddressBook,
     DeliveryContext,
     DeliveryRequest,
+    Done,
     Outcome,
+    Pool,
     QueuedMessage,
     Result,
 )
@@ -44,8 +46,10 @@ class Esmtp:
 
     name = "esmtp"
     priority = 50
-    limit = 4
+    limit = 0
     batch = 100
+    pool = Pool.REMOTE
+    done = Done.RELAYED
 
     def __init__(
         self, mx_port: int = MX_PORT, is_local: Callable[[str], bool] = is_local_address

@@ -24,7 +24,9 @@ from mta.transports.base import (
     AddressBook,
     DeliveryContext,
     DeliveryRequest,
+    Done,
     Outcome,
+    Pool,
     QueuedMessage,
     QueuedRecipient,
     Result,
@@ -53,6 +55,8 @@ class Local:
     priority = 10
     limit = 0
     batch = 200
+    pool = Pool.LOCAL
+    done = Done.DELIVERED
 
     def claim(self, address: str, book: AddressBook) -> str | None:
         return "" if book.is_mailbox(address) else None

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from mta.transports.base import Transport
+from mta.transports.base import Done, Pool, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ BUILT_IN = {
 }
 
 _CONTRACT = ("name", "priority", "limit", "batch", "claim", "deliver")
+_DEFAULTS = {"pool": Pool.REMOTE, "done": Done.RELAYED}
 
 
 class UnknownTransportError(KeyError):
@@ -99,6 +100,9 @@ def _checked(name: str, factory: object) -> Transport:
         raise TypeError(f"transport {name!r} lacks {', '.join(missing)}")
     if transport.name != name:
         raise TypeError(f"transport {name!r} calls itself {transport.name!r}")
+    for attribute, value in _DEFAULTS.items():
+        if not hasattr(transport, attribute):
+            setattr(transport, attribute, value)
     checked: Transport = transport
     return checked
 
@@ -109,6 +113,11 @@ transports = Registry()
 def get(name: str) -> Transport:
     """The transport of that name. Raises UnknownTransportError."""
     return transports[name]
+
+
+def pool_of(name: str) -> Pool:
+    """Which worker is to look after the mail of that transport, installed here or not."""
+    return transports[name].pool if name in transports else Pool.REMOTE
 
 
 def by_priority() -> list[Transport]:

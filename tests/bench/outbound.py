@@ -1,14 +1,16 @@
 """How many sessions with other hosts one worker process holds at once, and what memory it takes.
 
-    DATABASE_URL=... python -m tests.bench.outbound [SESSIONS]
+    DATABASE_URL=... python -m tests.bench.outbound [SESSIONS] [--size OCTETS] [--hold N]
 
-Runs the real crew, runner, lending of connections and esmtp transport against a peer on
-127.0.0.1 that answers only when all sessions are open. The queue it fills is that of
+Runs the real crew, runner, lending of connections and esmtp transport against a host that takes
+all sessions by STARTTLS as far as DATA, and reads nothing until it has them all (or N of them):
+each holds its TLS session, its claim and its message of that size. The queue it fills is that of
 DATABASE_URL, which must hold no other mail.
 """
 
+import argparse
 import os
-import socket
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +22,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "courierweb.settings")
 django.setup()
 
+from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from mta import runtime  # noqa: E402
@@ -30,6 +33,7 @@ from mta.models import (  # noqa: E402
     Recipient,
     Route,
     Settings,
+    State,
 )
 from tests.queue.rows import make_message  # noqa: E402
 
@@ -38,45 +42,35 @@ DOMAIN = "bench.example"
 
 
 class SlowPeer:
-    """Takes connections and stays silent, as a slow host does, until it is let go."""
+    """The host of `tests.bench.slow_peer`; `has_all` once every session is in DATA."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __init__(self, sessions: int) -> None:
+        command = [sys.executable, "-m", "tests.bench.slow_peer", str(sessions)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+        self.has_all = threading.Event()
+        threading.Thread(target=self._wait, daemon=True).start()
 
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
+    def _wait(self) -> None:
+        assert self._process.stdout is not None
+        if self._process.stdout.readline():
+            self.has_all.set()
 
-    @property
-    def sessions(self) -> int:
-        return len(self._open)
-
-    def let_go(self) -> None:
-        """End every session as a host does that wants no more of them."""
-        self._listener.close()
-        for each in self._open:
-            each.sendall(b"554 5.3.2 the bench is over\r\n")
-            each.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._open.append(connection)
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
-def resident_mebibytes() -> float:
+def mebibytes(what: str) -> float:
+    """Of this process: VmRSS now, VmHWM at most so far."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(f"{what}:"):
             return int(line.split()[1]) / 1024
     raise OSError("this system tells no resident memory")
 
 
-def fill(sessions: int, port: int) -> None:
+def fill(sessions: int, port: int, size: int) -> None:
     """A message for each session, and a destination that is trusted with all of them at once."""
     if Message.objects.exists():
         raise SystemExit("the queue holds mail: this bench wants an empty one")
@@ -90,10 +84,15 @@ def fill(sessions: int, port: int) -> None:
     Settings.objects.update(batchsize=1)
     begin = timezone.now() - timedelta(minutes=1)
     for number in range(sessions):
-        message = make_message(
-            f"{number}@{DOMAIN}", created_at=begin, content=b"Subject: bench\r\n\r\n" + b"x" * 4000
-        )
+        message = make_message(f"{number}@{DOMAIN}", created_at=begin, size=size)
         message.recipient_set.update(nexthop=nexthop)
+    with connection.cursor() as cursor:
+        # Made over there, so that this process never had them.
+        cursor.execute(
+            "UPDATE mta_content SET data = convert_to("
+            "E'Subject: bench\\r\\n\\r\\n' || repeat(repeat('x', 76) || E'\\r\\n', %s), 'UTF8')",
+            [size // 78],
+        )
 
 
 def empty() -> None:
@@ -107,19 +106,32 @@ def empty() -> None:
 
 
 def main() -> None:
-    sessions = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    peer = SlowPeer()
-    fill(sessions, peer.port)
-    before = resident_mebibytes()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("sessions", type=int, nargs="?", default=300)
+    parser.add_argument("--size", type=int, default=512 * 1024, help="octets of each message")
+    parser.add_argument("--hold", type=int, help="sessions in DATA before the host reads")
+    options = parser.parse_args()
+    peer = SlowPeer(options.hold or options.sessions)
+    fill(options.sessions, peer.port, options.size)
+    before = mebibytes("VmRSS")
     begin = time.monotonic()
     runtime.start_delivery("esmtp")
-    while peer.sessions < sessions and time.monotonic() - begin < LONGEST:
-        time.sleep(0.1)
-    print(f"{'sessions':>10}{'seconds':>10}{'MiB before':>12}{'MiB':>8}")
+    # With more octets than the sessions may share, some wait for their turn.
+    peer.has_all.wait(LONGEST)
     took = time.monotonic() - begin
-    print(f"{peer.sessions:>10}{took:>10.1f}{before:>12.0f}{resident_mebibytes():>8.0f}")
+    held = mebibytes("VmRSS")
+    while not peer.has_all.is_set() or runtime.crew().busy:
+        if time.monotonic() - begin > LONGEST:
+            break
+        time.sleep(0.1)
+    left = Recipient.objects.exclude(state=State.RELAYED).count()
+    print("sessions   seconds  MiB before  MiB in DATA  MiB at most  not relayed")
+    print(
+        f"{options.sessions:8}{took:10.1f}{before:12.0f}{held:13.0f}"
+        f"{mebibytes('VmHWM'):13.0f}{left:13}"
+    )
     runtime.stop()
-    peer.let_go()
+    peer.end()
     while runtime.crew().busy:
         time.sleep(0.1)
     empty()

@@ -183,6 +183,8 @@ def test_reroute_expiry_and_their_events(message, run, no_broker):
     assert run("reroute", "relay.test:26", message.queue_id) == "2 recipients rerouted\n"
     rows = message.recipient_set.filter(pinned=True)
     assert set(rows.values_list("nexthop", flat=True)) == {"relay:relay.test:26"}
+    assert run("reroute", "lmtp:host.test", message.queue_id) == "2 recipients rerouted\n"
+    assert set(rows.values_list("transport", "nexthop")) == {("lmtp", "lmtp:host.test:24")}
     assert run("reroute", "normal", message.queue_id) == "2 recipients rerouted\n"
     assert "2 recipients given up after" in run("expiry", "2d", message.queue_id)
     story = run("trace", message.queue_id)
@@ -219,6 +221,7 @@ def test_verbs_act_on_what_matches_and_tell_it_before(message, run, no_broker):
         (("reroute", "bad host", "--all"), "HOST"),
         (("reroute", "host.test/TLS", "--all"), "REQUIRED"),
         (("reroute", "mx:bad domain", "--all"), "mx:"),
+        (("reroute", "pipe:No Name", "--all"), "not a name"),
         (("expiry", "soon", "--all"), "duration"),
     ],
 )

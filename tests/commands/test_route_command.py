@@ -156,7 +156,7 @@ def test_a_file_with_a_fault_changes_nothing(run, say):
 def test_the_file_form_says_what_it_cannot_say(run, signed_in):
     run("route", "set", "x.test", "discard")
     exported = run("route", "export")
-    assert "# not in this form: x.test via discard" in exported
+    assert "# not in this form: x.test to discard" in exported
     assert "# signs in as ann" in exported
     assert ": smart.test,587/SECURITY=REQUIRED" in exported
 
@@ -178,3 +178,25 @@ def test_the_backup_relay(run, text, nexthop):
 def test_a_backup_relay_that_is_none(run):
     with pytest.raises(CommandError, match="backuprelay"):
         run("setting", "set", "backuprelay", "not a host")
+
+
+def test_a_route_names_another_transport(run):
+    assert run("route", "set", "dove.test", "lmtp:[127.0.0.1]") == (
+        "dove.test to lmtp:[127.0.0.1]:24\n"
+    )
+    runtime.directory().refresh()
+    assert runtime.directory().nexthop("bob@dove.test") == "lmtp:[127.0.0.1]:24"
+    assert "# not in this form: dove.test" in run("route", "export")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "trouble"),
+    [
+        (("lmtp:/run/../x",), "path of a socket"),
+        (("uucp:a;b",), "NODE"),
+        (("lmtp:/run/lmtp", "--security", "REQUIRED"), "SMTP relays"),
+    ],
+)
+def test_a_target_that_is_none(run, arguments, trouble):
+    with pytest.raises(CommandError, match=trouble):
+        run("route", "set", "dove.test", *arguments)

@@ -45,6 +45,8 @@ def test_defaults_are_those_of_the_readme(tmp_path: Path) -> None:
         ("DATABASE_URL", "postgresql://localhost:port/mail"),
         ("CELERY_BROKER_URL", "amqp://localhost"),
         ("CELERY_BROKER_URL", "redis://[localhost:6379"),
+        ("CELERY_BROKER_URL", "redis://localhost:6379/mail"),
+        ("CELERY_BROKER_URL", "redis+socket:///run/valkey?virtual_host=mail"),
     ],
 )
 def test_a_mistyped_value_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -144,8 +145,13 @@ def test_parts_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     assert wait_for(lambda: not alive(pids(tmp_path)[0]))
 
 
-def supervised(tmp_path: Path, program: str) -> "subprocess.Popen[str]":
+@contextmanager
+def supervised(tmp_path: Path, program: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "tests.deploy.supervised_program"]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*command, tmp_path / "dummy.log", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

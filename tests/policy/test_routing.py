@@ -26,6 +26,7 @@ ROUTES = policy(
     RouteFact(".x.example", "[192.0.2.1]", 2525),
     RouteFact(".deep.x.example", "[2001:db8::1]", 465, "SMTPS"),
     RouteFact("nowhere.example", "discard", 25),
+    RouteFact("dove.example", "lmtp:/run/lmtp", 25),
     SMARTHOST,
 )
 
@@ -36,6 +37,7 @@ ROUTES = policy(
         ("a@here.example", ""),
         ("a@other-name.example", ""),
         ("a@x.example", "relay:relay.example:25"),
+        ("a@dove.example", "lmtp:/run/lmtp"),
         ("a@sub.x.example", "relay:[192.0.2.1]:2525"),
         ("a@deep.x.example", "relay:[192.0.2.1]:2525"),
         ("a@very.deep.x.example", "relay:[2001:db8::1]:465/SMTPS"),

@@ -42,3 +42,18 @@ def test_a_fault_costs_no_slot():
     crew("broken")
     crew("good")
     assert done.wait(LONG)
+
+
+def test_a_system_without_threads_costs_no_slot(monkeypatch, caplog):
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done = threading.Event()
+    crew = Crew(1, lambda name: done.set(), lambda name: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        crew("esmtp")
+    assert crew.busy == 0
+    assert "no thread" in caplog.text
+    crew("esmtp")
+    assert done.wait(LONG)

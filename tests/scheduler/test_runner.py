@@ -29,8 +29,17 @@ from mta.protocol.reply import Reply
 from mta.protocol.tls_result import PolicyType, TlsResult, TlsWord
 from mta.queue import control, lease
 from mta.queue.control import Selection
-from mta.scheduler import runner
-from mta.transports.base import DeliveryContext, DeliveryRequest, Outcome, QueuedRecipient, Result
+from mta.scheduler import journal, runner
+from mta.scheduler.workshop import Workshop
+from mta.transports.base import (
+    DeliveryContext,
+    DeliveryRequest,
+    Done,
+    Outcome,
+    Pool,
+    QueuedRecipient,
+    Result,
+)
 from mta.transports.discard import Discard
 from tests.queue import rows
 from tests.queue.rows import add_recipient
@@ -64,6 +73,8 @@ class Scripted:
     priority: int = 20
     limit: int = 1
     batch: int = 100
+    pool: Pool = Pool.REMOTE
+    done: Done = Done.RELAYED
     requests: list[DeliveryRequest] = field(default_factory=list)
 
     def claim(self, address: str, book) -> str | None:
@@ -86,7 +97,7 @@ class Shop:
     def run(self) -> int:
         return runner.run(
             self.transport,
-            runner.Workshop(
+            Workshop(
                 transports=(Discard(), self.transport),
                 directory=Directory("mail.example.test"),
                 context=self._context,
@@ -309,7 +320,7 @@ def test_a_domain_that_became_ours_is_delivered_here():
         def claim(self, address, book):
             return "" if book.is_mailbox(address) else None
 
-    shop = Shop(Here(name="local", limit=0))
+    shop = Shop(Here(name="local", pool=Pool.LOCAL, done=Done.DELIVERED))
     Recipient.objects.update(transport="local", nexthop="")
     shop.run()
     assert states() == {"bob@x.example": State.DELIVERED}
@@ -393,6 +404,18 @@ def test_an_address_that_fails_is_remembered_until_it_works_again():
 
 
 @pytest.mark.django_db
+def test_what_stays_here_is_known_at_rcpt_and_not_remembered():
+    make_message("a@x.example")
+
+    def refuse(request, context):
+        return (Outcome(each.id, Result.BOUNCED, NO) for each in recipients(request))
+
+    Shop(Scripted(refuse, pool=Pool.LOCAL)).run()
+    assert states() == {"a@x.example": State.FAILED}
+    assert not AddressTrouble.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_domain_that_refuses_our_reports_is_remembered():
     make_message("a@x.example", reverse_path="", source="dsn")
 
@@ -411,8 +434,8 @@ def test_outcomes_stand_when_nothing_can_be_learnt(monkeypatch):
         raise DatabaseError("deadlock detected")
 
     # Closing the connection would end the transaction that this test runs in.
-    monkeypatch.setattr(runner.connection, "close", lambda: None)
-    monkeypatch.setattr(runner.backscatter, "learn", broken)
+    monkeypatch.setattr(journal.connection, "close", lambda: None)
+    monkeypatch.setattr(journal.backscatter, "learn", broken)
     make_message("a@x.example")
     Shop(Scripted()).run()
     assert states() == {"a@x.example": State.RELAYED}

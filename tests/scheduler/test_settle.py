@@ -11,7 +11,7 @@ from mta.queue.lease import LeasedRecipient
 from mta.queue.outcomes import Settlement
 from mta.scheduler.backoff import Backoff
 from mta.scheduler.settle import Judge, bounced, deferred
-from mta.transports.base import Outcome, Result
+from mta.transports.base import Done, Outcome, Result
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -23,7 +23,7 @@ DEFERRED = deferred(1, "later")
 
 
 def settle(
-    outcome: Outcome, transport: str = "esmtp", backuprelay: str = "", **fields: Any
+    outcome: Outcome, done: Done = Done.RELAYED, backuprelay: str = "", **fields: Any
 ) -> Settlement:
     values: dict[str, Any] = {
         "id": 1,
@@ -43,22 +43,21 @@ def settle(
         "size": 10,
         **fields,
     }
-    return Judge(transport, lambda address: Backoff(), NOW, backuprelay).settle(
+    return Judge(done, lambda address: Backoff(), NOW, backuprelay).settle(
         LeasedRecipient(**values), outcome
     )
 
 
 @pytest.mark.parametrize(
-    ("transport", "state"),
+    ("done", "state"),
     [
-        ("local", State.DELIVERED),
-        ("esmtp", State.RELAYED),
-        ("discard", State.DISCARDED),
-        ("anything", State.RELAYED),
+        (Done.DELIVERED, State.DELIVERED),
+        (Done.RELAYED, State.RELAYED),
+        (Done.DISCARDED, State.DISCARDED),
     ],
 )
-def test_sent(transport, state):
-    settled = settle(SENT, transport)
+def test_sent(done, state):
+    settled = settle(SENT, done)
     assert (settled.state, settled.result, settled.report) == (state, Attempt.Result.SENT, "")
     assert settled.next_attempt is None
     assert settled.reply == "250 2.0.0 ok"
@@ -67,23 +66,23 @@ def test_sent(transport, state):
 
 
 @pytest.mark.parametrize(
-    ("transport", "final", "notify", "report"),
+    ("done", "final", "notify", "report"),
     [
-        ("local", True, "SUCCESS", "delivered"),
-        ("local", True, "FAILURE,SUCCESS", "delivered"),
-        ("local", True, "FAILURE,DELAY", ""),
-        ("local", True, "NEVER", ""),
-        ("local", True, "", ""),
-        ("esmtp", True, "SUCCESS", ""),
-        ("esmtp", False, "SUCCESS", "relayed"),
-        ("esmtp", False, "", ""),
-        ("discard", True, "SUCCESS", ""),
+        (Done.DELIVERED, True, "SUCCESS", "delivered"),
+        (Done.DELIVERED, True, "FAILURE,SUCCESS", "delivered"),
+        (Done.DELIVERED, True, "FAILURE,DELAY", ""),
+        (Done.DELIVERED, True, "NEVER", ""),
+        (Done.DELIVERED, True, "", ""),
+        (Done.RELAYED, True, "SUCCESS", ""),
+        (Done.RELAYED, False, "SUCCESS", "relayed"),
+        (Done.RELAYED, False, "", ""),
+        (Done.DISCARDED, True, "SUCCESS", ""),
     ],
 )
-def test_the_report_of_a_success(transport, final, notify, report):
+def test_the_report_of_a_success(done, final, notify, report):
     """RFC 3461 5.2.2: a peer that does DSN reports for itself, for another we say relayed."""
     outcome = Outcome(1, Result.SENT, Reply(250, "2.0.0", "ok"), final=final)
-    assert settle(outcome, transport, notify=notify).report == report
+    assert settle(outcome, done, notify=notify).report == report
 
 
 @pytest.mark.parametrize(
@@ -138,12 +137,11 @@ def test_success_and_failure_do_not_care_about_the_time():
 def test_the_backup_relay_takes_over_at_warntime_and_nobody_is_warned():
     relay = "relay:backup.example:25"
     late = {"warn_at": NOW - HOUR}
-    settled = settle(DEFERRED, "esmtp", relay, **late)
+    settled = settle(DEFERRED, backuprelay=relay, **late)
     assert (settled.pin, settled.next_attempt, settled.report) == (relay, NOW, "")
     assert settled.warned
     # It takes over once; what it defers itself is retried by the formula.
-    again = settle(DEFERRED, "esmtp", relay, pinned=True, **late)
+    again = settle(DEFERRED, backuprelay=relay, pinned=True, **late)
     assert (again.pin, again.report) == ("", "delayed")
     assert again.next_attempt > NOW
-    assert settle(DEFERRED, "local", relay, **late).pin == ""
-    assert settle(DEFERRED, "esmtp", relay).pin == ""
+    assert settle(DEFERRED, backuprelay=relay).pin == ""

@@ -14,6 +14,7 @@ from mta.models import Route
 from mta.models.route import DISCARD
 from mta.protocol import esmtproutes
 from mta.protocol.esmtproutes import SMTP_PORT, SMTPS_PORT, Line
+from mta.protocol.route_target import FORMS, is_target, parse_target
 
 _Parsed = TypeVar("_Parsed")
 
@@ -89,7 +90,7 @@ class Command(ApplianceCommand):
         """What the form cannot say stands in comments, so that nobody takes it for all."""
         plain: list[Line] = []
         for route in Route.objects.all():
-            if route.sender or route.relay == DISCARD:
+            if route.sender or route.relay == DISCARD or not route.has_relay:
                 self.stdout.write(f"# not in this form: {route}")
                 continue
             if route.user:
@@ -101,7 +102,8 @@ class Command(ApplianceCommand):
 def _add_set(parser: CommandParser) -> None:
     _add_key(parser)
     parser.add_argument(
-        "relay", help='HOST[:PORT], [ADDRESS][:PORT], "discard", or "mx" for what the DNS says'
+        "relay",
+        help=f'HOST[:PORT], [ADDRESS][:PORT], {FORMS}, "discard", or "mx" for what the DNS says',
     )
     parser.add_argument(
         "--security",
@@ -164,6 +166,8 @@ def _relay(text: str) -> tuple[str, int]:
         return DISCARD, 0
     if text in ("", _MX):
         return "", 0
+    if is_target(text):
+        return _sentence(parse_target, text), 0
     return _sentence(esmtproutes.parse_relay, text)
 
 
