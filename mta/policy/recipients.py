@@ -10,7 +10,7 @@ from typing import Protocol
 from mta.policy.facts import DomainKind, Facts, Policy, RcptFacts, Resolution, Standing
 from mta.policy.rule import Finding, Rule, accept, passed, refuse
 from mta.protocol import address as addresses
-from mta.protocol import extension, status, virtual_domain
+from mta.protocol import extension, status, verp, virtual_domain
 from mta.protocol import srs as srs_protocol
 from mta.protocol.envelope import Recipient
 from mta.protocol.srs import SrsError
@@ -235,6 +235,9 @@ class _Expansion:
         local, domain = addresses.split(name)
         separators = self._lookup.separators(domain)
         names = [f"{each}@{domain}" for each in extension.shorter(local, separators)]
+        # A bounce of VERP mail comes to its sender, whatever sets off extensions here.
+        if varied := verp.decode(name):
+            names.append(varied[0])
         for shorter in dict.fromkeys([*names, account] if account else names):
             if self._is_known(shorter):
                 self._tell(f"{name} is {shorter} with an extension")
