@@ -98,6 +98,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Programs", "terminal", "admin:mta_program_changelist"),
                     _item("Webhooks", "webhook", "admin:mta_webhook_changelist"),
                     _item("Retry times", "schedule", "admin:mta_retryoverride_changelist"),
+                    _item("Delivery limits", "speed", "admin:mta_deliverylimit_changelist"),
                     _item("Report texts", "edit_note", "admin:mta_reporttext_changelist"),
                     _item("Settings", "tune", "admin:mta_settings_changelist"),
                     _item("Changes", "history", "admin:mta_policychange_changelist"),
@@ -108,7 +109,6 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "collapsible": True,
                 "items": [
-                    _item("Delivery limits", "speed", "admin:mta_deliverylimit_changelist"),
                     _item("DNS lists", "dns", "admin:mta_dnslist_changelist"),
                     _item("Bad senders", "person_off", "admin:mta_badsender_changelist"),
                     _item(

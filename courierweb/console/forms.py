@@ -14,6 +14,7 @@ from courierweb.console.fields import DurationField, LinesField, SizeField, Swit
 from mta.models import (
     AccessRule,
     Alias,
+    DeliveryLimit,
     DnsList,
     Listener,
     Mailbox,
@@ -303,6 +304,21 @@ class RetryOverrideForm(forms.ModelForm):
             field.name: DurationField
             for field in RetryOverride._meta.concrete_fields
             if isinstance(field, models.DurationField)
+        }
+
+
+class DeliveryLimitForm(forms.ModelForm):
+    """A limit, with the forms in which a destination is written."""
+
+    class Meta:
+        model = DeliveryLimit
+        fields = ("scope", "transport", "nexthop", "simultaneous", "per_minute", "note")
+        help_texts = {
+            "transport": "esmtp for other hosts, local for mailboxes here; a mailbox is of local",
+            "nexthop": "a destination as its page shows it (mx:example.com), or the address of a "
+            "mailbox; * for each that has no row of its own",
+            "simultaneous": "deliveries at once, over all worker hosts; empty for no limit here",
+            "per_minute": "messages a minute, over all worker hosts; empty for no limit here",
         }
 
 

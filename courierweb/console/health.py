@@ -22,7 +22,7 @@ from mta.models import Heartbeat, Settings
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_PARTS = ("ingress", "worker-local", "worker-remote", "beat", "rq")
+HEARTBEAT_PARTS = ("ingress", "submit", "worker-local", "worker-remote", "beat", "rq")
 FRESH = timedelta(seconds=15)
 BROKER_TIMEOUT_SECONDS = 2
 CERTIFICATE_WARNING = timedelta(days=14)

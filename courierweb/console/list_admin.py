@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from courierweb.console.forms import DnsListForm, ListenerForm
+from courierweb.console.forms import DeliveryLimitForm, DnsListForm, ListenerForm
 from courierweb.console.policy_admin import PolicyAdmin
 from mta.models import (
     AddressTrouble,
@@ -50,6 +50,7 @@ class DnsListAdmin(PolicyAdmin):
 
 @admin.register(DeliveryLimit)
 class DeliveryLimitAdmin(PolicyAdmin):
+    form = DeliveryLimitForm
     list_display = ("scope", "transport", "nexthop", "simultaneous", "per_minute", "note")
     list_filter = ("scope", "transport")
     search_fields = ("nexthop", "note")

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -58,9 +58,12 @@ class ReportTextAdmin(PolicyAdmin):
         return row.get_name_display()
 
     @display(description="The built-in text")
-    def ours(self, row: ReportText) -> str:
+    def ours(self, row: ReportText) -> SafeString | str:
         text = dsn_text.TEXTS.get(row.name)
-        return text.default if text else "shown after the row is saved"
+        if text is not None:
+            return text.default
+        texts = dsn_text.TEXTS.values()
+        return format_html_join("", "<p><b>{}:</b> {}</p>", ((t.title, t.default) for t in texts))
 
     @display(description="Placeholders it may use")
     def placeholders(self, row: ReportText) -> SafeString | str:

@@ -10,7 +10,7 @@ from typing import Protocol
 from mta.policy.facts import AccountFact, DomainKind, Resolution, Standing
 from mta.policy.routing import CannotTell
 from mta.protocol import address as addresses
-from mta.protocol import alias_program, extension, virtual_domain
+from mta.protocol import alias_program, extension, verp, virtual_domain
 from mta.protocol import srs as srs_protocol
 from mta.protocol.bang_path import BadPath, Neighbourhood
 from mta.protocol.srs import SrsError
@@ -194,6 +194,9 @@ class _Expansion:
         local, domain = addresses.split(name)
         separators = self._lookup.separators(domain)
         names = [f"{each}@{domain}" for each in extension.shorter(local, separators)]
+        # A bounce of VERP mail comes to its sender, whatever sets off extensions here.
+        if varied := verp.decode(name):
+            names.append(varied[0])
         for shorter in dict.fromkeys([*names, account] if account else names):
             if self._is_known(shorter):
                 self._tell(f"{name} is {shorter} with an extension")

@@ -321,6 +321,15 @@ def test_extensions_are_a_matter_of_the_domain():
     assert targets("ann-x+y", lookup) == (Standing.MAILBOX, ["ann"])
 
 
+@pytest.mark.parametrize("separators", ["", "+", "-"])
+def test_a_bounce_of_verp_mail_finds_its_sender(separators):
+    lookup = book("ann", sales="ann")
+    lookup.separators_of = {"d.example": separators}
+    assert targets("ann-bob+2Bx=far.example", lookup) == (Standing.MAILBOX, ["ann"])
+    assert targets("sales-bob=far.example", lookup) == (Standing.ALIAS, ["ann"])
+    assert targets("nobody-bob=far.example", lookup)[0] is Standing.UNKNOWN
+
+
 def test_an_extension_comes_before_the_catch_all():
     assert targets("ann+x", book("ann", "bob", CATCH="bob"))[1] == ["ann"]
 

@@ -105,6 +105,16 @@ def test_a_mailbox_takes_so_many_deliveries_at_once():
     assert len(taken) == 2
 
 
+@pytest.mark.parametrize("scope", ["mailbox", "transport"])
+def test_limits_of_local_delivery_leave_the_destination_without_one(scope):
+    """Delivery here knows no limit of a destination; a row for something else makes none."""
+    limit(scope=scope, transport="local", simultaneous=2)
+    message = make_message(created_at=timezone.now() - MINUTE)
+    message.recipient_set.update(transport="local", nexthop="")
+    here = terms(limit=0, batch=10, adaptive=False)
+    assert len(claim_limited("local", here).recipients) == 1
+
+
 def test_a_rate_lets_ten_seconds_worth_go_at_once_and_then_waits():
     limit(scope="destination", nexthop=X, per_minute=18)
     many("x.example", 9)

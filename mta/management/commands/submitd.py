@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mta.management.submit_server import SubmitServer
+from mta.queue import heartbeat
 
 
 class Command(BaseCommand):
@@ -30,4 +31,6 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         with server:
+            silent = heartbeat.keep_beating("submit")
             server.serve_forever(poll_interval=0.1)
+            silent.set()
