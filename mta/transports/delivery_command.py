@@ -90,9 +90,11 @@ def run_program(
     stdin: int | IO[bytes],
     patience: float,
     printed: int = 0,
+    abandoned: int | None = None,
 ) -> Ended:
     """Runs a program without a shell and without limits of its own. With `printed` so many octets
-    of its standard output are given apart.
+    of its standard output are given apart. When the descriptor `abandoned` becomes readable, nobody
+    waits for the program any more, and its time is over.
 
     Raises NotPermittedError, and OSError when it cannot be started.
     """
@@ -108,7 +110,7 @@ def run_program(
         umask=_UMASK,
         **_identity(owner),
     )
-    watch = _Watch(process, patience)
+    watch = _Watch(process, patience, abandoned)
     assert process.stdout is not None
     watch.gather(process.stdout, printed or MAX_OUTPUT)
     if process.stderr is not None:
@@ -148,8 +150,11 @@ class _Stream:
 class _Watch:
     """Looks after one process; what it started is ended with it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], patience: float) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], patience: float, abandoned: int | None
+    ) -> None:
         self._process = process
+        self._abandoned = abandoned
         self._end = time.monotonic() + patience
         self._streams: list[_Stream] = []
 
@@ -178,18 +183,22 @@ class _Watch:
                 for stream in self._streams:
                     selector.register(stream.file, selectors.EVENT_READ, stream)
                 selector.register(ended, selectors.EVENT_READ)
-                return self._gather(selector)
+                if self._abandoned is not None:
+                    selector.register(self._abandoned, selectors.EVENT_READ)
+                return self._gather(selector, ended)
         finally:
             os.close(ended)
 
-    def _gather(self, selector: selectors.BaseSelector) -> bool:
+    def _gather(self, selector: selectors.BaseSelector, ended: int) -> bool:
         while (left := self._end - time.monotonic()) > 0:
             ready = [key for key, _ in selector.select(left)]
-            streams = [key.data for key in ready if key.data is not None]
-            for stream in streams:
+            for stream in (key.data for key in ready if key.data is not None):
                 if not stream.read():
                     selector.unregister(stream.file)
             # What it has left to read was read just now: a pipe holds no more than a chunk.
-            if len(ready) > len(streams):
+            descriptors = {key.fd for key in ready}
+            if ended in descriptors:
                 return True
+            if self._abandoned in descriptors:
+                return False
         return False
