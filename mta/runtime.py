@@ -35,7 +35,7 @@ from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
-from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
+from mta.queue import commit, destinations, heartbeat, ids, lease, retention, upkeep
 from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
 from mta.scheduler import reports, runner
@@ -252,6 +252,7 @@ def sweep() -> None:
     if _hourly.is_due():
         age = times.keep_temporary.total_seconds()
         sweep_temporary(mail_root(), age, time.monotonic() + 30)
+        destinations.forget(timezone.now() - times.keep_destinations)
         if upkeep.is_bloated():
             log.info("built anew: %s", ", ".join(upkeep.tidy()) or "nothing")
 
