@@ -37,7 +37,7 @@ from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
-from mta.queue import commit, heartbeat, ids, lease, retention, upkeep
+from mta.queue import commit, destinations, heartbeat, ids, lease, retention, upkeep
 from mta.queue.lease import LeasedRecipient
 from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
@@ -287,6 +287,7 @@ def sweep() -> None:
     if _hourly.is_due():
         age = times.keep_temporary.total_seconds()
         sweep_temporary(mail_root(), age, time.monotonic() + 30)
+        destinations.forget(timezone.now() - times.keep_destinations)
         if upkeep.is_bloated():
             log.info("built anew: %s", ", ".join(upkeep.tidy()) or "nothing")
 

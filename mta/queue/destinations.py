@@ -194,12 +194,16 @@ _FORGET_AT_ONCE = 2000
 
 
 def forget(before: datetime) -> int:
-    """Delete what is known of destinations that got no mail since then, some of them at a time;
-    gives how many. One that was not reached by then is as good as unknown."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FORGET, [before, _FORGET_AT_ONCE])
-        (count,) = cursor.fetchone()
-    return int(count)
+    """Delete what is known of destinations that got no mail since then; gives how many. One that
+    was down by then is as good as unknown. Looks at all of them: for now and then."""
+    deleted = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_FORGET, [before, _FORGET_AT_ONCE])
+            (count,) = cursor.fetchone()
+        deleted += int(count)
+        if count < _FORGET_AT_ONCE:
+            return deleted
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from mta.models import Settings
-from mta.queue import backscatter, destinations
+from mta.queue import backscatter
 from mta.queue.listing import fetch
 
 BATCH = 2000
@@ -112,7 +112,7 @@ def sweep(settings: Settings) -> dict[str, int]:
     """Delete what has been kept long enough, for about `SWEEP_SECONDS`; the rest is for next time.
 
     Gives how many messages lost their content, how many were forgotten altogether, and how many
-    refusals, statistics, destinations, heartbeats and hints of `mta.queue.backscatter` went.
+    refusals, statistics, heartbeats and hints of `mta.queue.backscatter` went.
     """
     now = timezone.now()
     deadline = time.monotonic() + SWEEP_SECONDS
@@ -124,7 +124,6 @@ def sweep(settings: Settings) -> dict[str, int]:
         "messages": messages,
         "refusals": _delete_old("mta_refusal", "at", now - settings.keep_refusals, deadline),
         "tls": _delete_old("mta_tlstally", "last_at", now - settings.keep_tls, deadline),
-        "destinations": destinations.forget(now - settings.keep_destinations),
         "statistics": _delete_old("mta_statistic", "minute", now - KEEP_STATISTICS, deadline),
         "heartbeats": _delete_old("mta_heartbeat", "at", now - KEEP_HEARTBEATS, deadline),
         "backscatter": backscatter.forget(settings, deadline),

@@ -337,3 +337,41 @@ def test_the_listing_shows_trouble_first():
     assert [row.nexthop for row in rows] == [X, Y]
     assert rows[0].state == "paused"
     assert [row.nexthop for row in destinations.listing(name="y.example")] == [Y]
+
+
+def make_destination(nexthop: str, **fields) -> None:
+    month_ago = timezone.now() - timedelta(days=31)
+    Destination.objects.create(
+        **{
+            "transport": "esmtp",
+            "nexthop": nexthop,
+            "served_at": month_ago,
+            "changed_at": month_ago,
+            **fields,
+        }
+    )
+
+
+def test_a_destination_without_mail_is_forgotten_unless_somebody_has_dealt_with_it():
+    make_destination("mx:unused.example", last_ok_at=timezone.now() - timedelta(days=31))
+    make_destination("mx:dead.example", state="down")
+    make_destination("mx:recent.example", served_at=timezone.now() - timedelta(days=29))
+    make_destination("mx:paused.example", state="paused")
+    make_destination("mx:limited.example")
+    make_destination("mx:waiting.example")
+    make_destination("mx:busy.example")
+    make_destination("*")
+    DeliveryLimit.objects.create(nexthop="mx:limited.example", simultaneous=1)
+    make_message("a@waiting.example")
+    now = timezone.now()
+    Lease.objects.create(
+        transport="esmtp", nexthop="mx:busy.example", owner="x", acquired_at=now, expires_at=now
+    )
+
+    assert destinations.forget(now - timedelta(days=30)) == 2
+    kept = set(Destination.objects.values_list("nexthop", flat=True))
+    names = {f"mx:{name}.example" for name in ("recent", "paused", "limited", "waiting", "busy")}
+    assert kept == {"*", *names}
+
+    assert destinations.forget(now - timedelta(days=28)) == 1
+    assert not Destination.objects.filter(nexthop="mx:recent.example").exists()
