@@ -11,7 +11,17 @@ from mta.models import DeliveryLimit, PolicyChange, Program, Route, Webhook
 
 pytestmark = pytest.mark.django_db
 
-ARCHIVE = ("program", "set", "archive", "--", "/bin/archive", "-f", "${sender}")
+ARCHIVE = (
+    "program",
+    "set",
+    "archive",
+    "--user",
+    "nobody",
+    "--run",
+    "/bin/archive",
+    "-f",
+    "${sender}",
+)
 SECRET = "a secret of one's own"
 
 
@@ -44,14 +54,14 @@ def test_no_limit_of_its_own(run, listed):
     ("arguments", "words"),
     [
         (("set", "archive"), "argv"),
-        (("set", "archive", "archive"), "absolute path"),
-        (("set", "archive", "--", "/bin/x", "${all}"), "not one of"),
-        (("set", "Archive", "/bin/x"), "not a name"),
-        (("set", "a", "/bin/x", "--user", "root"), "root"),
-        (("set", "a", "/bin/x", "--user", "no-such-user"), "no system account"),
-        (("set", "a", "/bin/x", "--timeout", "soon"), "duration"),
-        (("set", "a", "/bin/x", "--timeout", "0"), "timeout"),
-        (("set", "a", "/bin/x", "--memory", "1K"), "memory"),
+        (("set", "archive", "--run", "archive"), "absolute path"),
+        (("set", "archive", "--run", "/bin/x", "${all}"), "not one of"),
+        (("set", "Archive", "--run", "/bin/x"), "not a name"),
+        (("set", "a", "--user", "root", "--run", "/bin/x"), "root"),
+        (("set", "a", "--user", "no-such-user", "--run", "/bin/x"), "no system account"),
+        (("set", "a", "--timeout", "soon", "--run", "/bin/x"), "duration"),
+        (("set", "a", "--timeout", "0", "--run", "/bin/x"), "timeout"),
+        (("set", "a", "--memory", "1K", "--run", "/bin/x"), "memory"),
         (("remove", "archive"), "there is no program"),
     ],
 )

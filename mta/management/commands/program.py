@@ -17,7 +17,7 @@ _SWITCHES = {
 class Command(TargetCommand):
     help = (
         "Set, list or remove programs. A route to pipe:NAME hands mail to one: "
-        "program set archive --user archiver -- /usr/local/bin/archive '${recipient}'"
+        "program set archive --user archiver --run /usr/local/bin/archive '${recipient}'"
     )
     model = Program
     columns = ("argv", "user", "timeout", "memory", "cpu", *_SWITCHES)
@@ -25,10 +25,11 @@ class Command(TargetCommand):
     def add_columns(self, parser: argparse.ArgumentParser) -> None:
         argv = Program._meta.get_field("argv")
         parser.add_argument(
-            "argv",
-            nargs="*",
+            "--run",
+            dest="argv",
+            nargs=argparse.REMAINDER,
             metavar="ARGUMENT",
-            help=f"behind --: {argv.help_text}",
+            help=f"the last option, all the rest is the program's: {argv.help_text}",
         )
         parser.add_argument("--user", help="the account it runs as, nobody unless set")
         parser.add_argument("--memory", type=size, help="how much it may use: 256M; 0 for any")
