@@ -2,7 +2,9 @@
 
 Autovacuum makes room for new rows; pages of an index that once were full stay, and every claim
 walks past them. So an index that is much larger than its rows need is built anew beside the old
-one, without keeping anybody from working (REINDEX CONCURRENTLY).
+one, without keeping anybody from working (REINDEX CONCURRENTLY). The end of a table that is empty
+goes back to the disk when it is vacuumed, but not while dead rows there still stand in an index,
+which autovacuum leaves alone for the sake of a few rows.
 """
 
 import logging
@@ -28,6 +30,9 @@ SMALL_INDEX = 1024 * 1024
 # An index of so many octets a row, twice over, is mostly air.
 ROW_OCTETS = 80
 BLOATED = 4
+# A table, or what is stored beside it in chunks of about this, is worth it from here on.
+SMALL_TABLE = 16 * 1024 * 1024
+CHUNK_OCTETS = 2048
 _LOCK = 0xB10A7
 
 _INDEXES = """
@@ -35,6 +40,12 @@ SELECT c.relname, pg_relation_size(c.oid), greatest(c.reltuples, 0)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
 WHERE t.relname = ANY(%s) AND t.relnamespace = current_schema()::regnamespace AND i.indisvalid
 ORDER BY 2 DESC
+"""
+
+_HOLLOW = """
+SELECT c.relname FROM pg_class t JOIN pg_class c ON c.oid IN (t.oid, t.reltoastrelid)
+WHERE t.relname = ANY(%s) AND t.relnamespace = current_schema()::regnamespace
+  AND pg_relation_size(c.oid) > greatest(%s, %s * greatest(c.reltuples, 0))
 """
 
 _INVALID = """
@@ -75,7 +86,7 @@ def tidy() -> list[str]:
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = '15min'")
             for table in TABLES:
-                cursor.execute(f"VACUUM (ANALYZE) {table}")
+                cursor.execute(f"VACUUM (ANALYZE, INDEX_CLEANUP ON) {table}")
         return _rebuild()
     finally:
         with connection.cursor() as cursor:
@@ -84,8 +95,13 @@ def tidy() -> list[str]:
 
 
 def is_bloated() -> bool:
-    """Whether an index is much larger than its rows need, or one was left half built."""
-    return bool(_bloated() or fetch(_INVALID, [list(TABLES)]))
+    """Whether a table or an index is much larger than its rows need, or one was left half built."""
+    return bool(_bloated() or _hollow() or fetch(_INVALID, [list(TABLES)]))
+
+
+def _hollow() -> list[str]:
+    rows = fetch(_HOLLOW, [list(TABLES), SMALL_TABLE, BLOATED * CHUNK_OCTETS])
+    return [name for (name,) in rows]
 
 
 def _bloated() -> list[str]:
