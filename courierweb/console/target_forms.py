@@ -22,6 +22,7 @@ class TargetForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["timeout"].initial = self._meta.model._meta.get_field("timeout").get_default()
         if self.instance.pk is not None:
             self.initial["simultaneous"] = self.instance.simultaneous
 

@@ -39,6 +39,11 @@ def add(browser, page: str, **fields: str):
     return browser.post(f"/console/mta/{page}/add/", FORMS[page] | fields, follow=True)
 
 
+@pytest.mark.parametrize("page", FORMS)
+def test_a_new_one_has_the_usual_time(browser, page):
+    assert 'value="1 min"' in browser.get(f"/console/mta/{page}/add/").text
+
+
 def test_a_program_is_added_and_changed(browser):
     assert add(browser, "program").status_code == 200
     row = Program.objects.get()
