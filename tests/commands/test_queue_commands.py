@@ -166,6 +166,7 @@ def test_status(message, run, listed):
         "worker-remote": False,
         "beat": False,
         "rq": False,
+        "submit": False,
     }
     assert status["queue"] == {"queued": 1, "delivering": 0, "held": 1}
     assert status["policy_version"] >= 1
