@@ -8,7 +8,6 @@ import re
 import smtplib
 import threading
 from collections import Counter
-from types import TracebackType
 from typing import Self
 
 from tests.support.appliance import Appliance, transfer, wait_for
@@ -48,12 +47,7 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stopping.set()
         for thread in self._threads:
             thread.join()

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.peers.packages import NoPeer, tree
@@ -78,12 +77,7 @@ class UucpHost:
         shutil.copy(self._tree / "usr/bin/uux", self._uux)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._uux.unlink()
         shutil.rmtree(self.place)
 

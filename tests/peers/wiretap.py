@@ -8,7 +8,6 @@ through it, lest there be nothing to read.
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 # For a client that does not pipeline, the reply comes after so many seconds.
@@ -28,12 +27,7 @@ class Wiretap:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         # Closing alone does not wake the thread that waits in accept().
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()

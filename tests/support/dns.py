@@ -21,7 +21,6 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from ipaddress import ip_address
-from types import TracebackType
 from typing import Self, TypeAlias
 
 import dns.flags
@@ -103,12 +102,7 @@ class DnsServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def answer(self, request: bytes) -> dns.message.Message | None:

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import threading
-from types import TracebackType
 from typing import Self
 
 from tests.support.sink import server_context
@@ -35,12 +34,7 @@ class HttpsServer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -35,7 +35,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeAlias
 
 from cryptography import x509
@@ -195,12 +194,7 @@ class Sink:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def wait_for(self, *, messages: int = 0, sessions: int = 0, timeout: float = 20.0) -> None:
