@@ -82,6 +82,23 @@ def nothing_came_twice(load: Load, arrivals: Arrivals, *, uncertain: int = 0) ->
     assert len(remote - load.doubtful) <= uncertain
 
 
+def test_old_workers_start_anew_in_the_middle_of_work(
+    appliance: Appliance, sink: Sink, arrivals: Arrivals
+) -> None:
+    """They end in good order: nothing is lost, and nothing is sent twice."""
+    workers = {part: appliance.pids(part)[0] for part in ("worker-local", "worker-remote")}
+    with Load(appliance, "old", BOX, FAR) as load:
+        load.wait_for_more(ENOUGH)
+        appliance.manage("setting", "set", "respawnhi", "1m")
+        for part, pid in workers.items():
+            # The shortest age that there is, and then some.
+            appliance.wait_for_restart(part, pid, seconds=120)
+        appliance.manage("setting", "set", "respawnhi", "7d")
+        load.wait_for_more(ENOUGH)
+    nothing_is_lost(appliance, load, arrivals)
+    nothing_came_twice(load, arrivals)
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_killed(appliance: Appliance, sink: Sink, arrivals: Arrivals, part: str) -> None:
     with Load(appliance, part, BOX, FAR) as load:

@@ -74,7 +74,9 @@ class UucpHost:
         (self.place / "rmail").write_text(RMAIL.format(**words))
         (self.place / "rmail").chmod(0o755)
         # The package's own are set-uid; these take another configuration instead.
+        self._uux.parent.chmod(0o755)
         shutil.copy(self._tree / "usr/bin/uux", self._uux)
+        self._open(self._uux, *self.place.rglob("*"))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -115,6 +117,7 @@ class UucpHost:
         program = self._tree / "usr/sbin/uuxqt"
         copy = self.place / "program" / "uuxqt"
         shutil.copy(program, copy)
+        self._open(copy)
         done = subprocess.run(
             [copy, "-I", self.place / "config"],
             cwd="/",
@@ -129,6 +132,13 @@ class UucpHost:
     def log(self) -> str:
         file = self.place / "Log"
         return file.read_text() if file.exists() else ""
+
+    def _open(self, *paths: Path) -> None:
+        """For everybody to read, whatever our umask is: uux does not run as us."""
+        for path in paths:
+            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o644))
+            if path.name in ("uux", "uuxqt", "rmail"):
+                path.chmod(0o755)
 
     def _own(self, *paths: Path) -> None:
         for path in paths:

@@ -320,11 +320,12 @@ class Appliance:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def wait_for_restart(self, part: str, old_pid: int) -> int:
+    def wait_for_restart(self, part: str, old_pid: int, seconds: float = SOON) -> int:
         """The process id of the part after the one with the old id has died."""
         return wait_for(
             lambda: next((pid for pid in self.pids(part)[:1] if pid != old_pid), 0),
             f"{part} to be started again",
+            seconds,
         )
 
 

@@ -62,6 +62,7 @@ def test_a_home_that_is_away_waits(ann):
 
 def test_a_fifo_holds_up_nobody(ann):
     os.mkfifo(ann.home / ".courier")
+    (ann.home / ".courier").chmod(0o644)
     assert_waits(deliver(), "not a plain file")
 
 
