@@ -1,0 +1,26 @@
+"""`:matches` (RFC 5228, section 2.7.1), in time of at most value times key, whatever they are."""
+
+import re
+
+_TOKEN = re.compile(r"\\([\s\S])|([*?])|([\s\S])")
+
+
+def wildcard_match(value: str, key: str) -> bool:
+    """Only the last star is ever tried again: an earlier one has nothing to gain from more."""
+    tokens = [(wild or "", quoted or plain or "") for quoted, wild, plain in _TOKEN.findall(key)]
+    at = star = resume = 0
+    starred = False
+    position = 0
+    while position < len(value):
+        wild, letter = tokens[at] if at < len(tokens) else ("", "")
+        if wild == "*":
+            starred, star, resume = True, at, position
+            at += 1
+        elif wild == "?" or letter == value[position]:
+            at, position = at + 1, position + 1
+        elif starred:
+            resume += 1
+            at, position = star + 1, resume
+        else:
+            return False
+    return all(wild == "*" for wild, _ in tokens[at:])
