@@ -12,7 +12,7 @@ from functools import cached_property
 
 from mta.filters.sieve import program
 from mta.filters.sieve.program import Match, Part, Subject, Verb
-from mta.filters.sieve.wildcards import wildcard_match
+from mta.filters.sieve.wildcards import TooCostly, wildcard_match
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """`seconds` are looked at between comparisons; no single one can take long."""
+    """`seconds` are looked at between comparisons; `:matches` bounds itself."""
 
     steps: int = 20_000
     actions: int = 32
@@ -88,7 +88,7 @@ def evaluate(script: program.Program, message: Message, budget: Budget | None = 
     run = _Run(message, budget or Budget())
     try:
         run.block(script.commands)
-    except _Over as over:
+    except (_Over, TooCostly) as over:
         error = str(over)
     except Exception:
         logger.exception("a Sieve script failed")

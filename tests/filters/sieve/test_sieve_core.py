@@ -121,3 +121,10 @@ def test_garbage_is_a_message_too():
     for content in (b"", b"\x00\xff" * 500, b"Subject: =?x?b?!!?=\r\n", b"From: <<<@@\r\n\r\n"):
         done = actions('if header "subject" "x" { discard; }', Message(content, "", "a@b.test"))
         assert done == (["keep"], "")
+
+
+def test_a_costly_pattern_is_given_up():
+    message = Message(b"Subject: " + b"a" * 30_000 + b"\r\n\r\n", "", "a@b.test")
+    script = f'if header :matches "subject" "*{"a" * 300}b" {{ discard; }}'
+    done, error = actions(script, message)
+    assert done == ["keep"] and "too many steps" in error
