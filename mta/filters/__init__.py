@@ -1,0 +1,1 @@
+"""Step 3, filters: what site and mailbox owners want done with a message."""
