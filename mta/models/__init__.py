@@ -15,6 +15,7 @@ from mta.models.heartbeat import Heartbeat
 from mta.models.history import Attempt, Event, Refusal, Statistic, Tally
 from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
+from mta.models.mailbox_script import MailboxScript, ScriptVersion, SenderListing
 from mta.models.message import Content, Lease, Message, Recipient, State
 from mta.models.policy import PolicyChange, PolicyState
 from mta.models.program import Program
@@ -24,6 +25,7 @@ from mta.models.route import Route
 from mta.models.rule import RuleState
 from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
 from mta.models.settings import CheckHelo, DnssecTrust, Settings
+from mta.models.site_filter import SiteFilter
 from mta.models.tls import StsPolicy, TlsTally
 from mta.models.uucp import UucpNeighbor
 from mta.models.webhook import Webhook
@@ -49,6 +51,7 @@ __all__ = [
     "Lease",
     "Listener",
     "Mailbox",
+    "MailboxScript",
     "Message",
     "MimeMode",
     "PolicyChange",
@@ -60,8 +63,11 @@ __all__ = [
     "RetryOverride",
     "Route",
     "RuleState",
+    "ScriptVersion",
     "SenderGrant",
+    "SenderListing",
     "Settings",
+    "SiteFilter",
     "SpamTrap",
     "State",
     "Statistic",

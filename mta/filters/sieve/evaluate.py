@@ -2,15 +2,16 @@
 
 import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 from functools import cached_property
 
-from mta.filters.sieve import program
+from mta.filters.sieve import actions, program
+from mta.filters.sieve.actions import Action
 from mta.filters.sieve.program import Match, Part, Subject, Verb
 from mta.filters.sieve.wildcards import TooCostly, wildcard_match
 
@@ -56,13 +57,35 @@ class Message:
         return [address for _, address in getaddresses(unfolded) if address]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """`value` is the folder, the address or the text of the refusal; `line` is 0 for implicit."""
+def _nothing_seen(key: str) -> bool:
+    return False
 
-    verb: Verb
-    value: str = ""
-    line: int = 0
+
+def _every_mailbox(name: str) -> bool:
+    return True
+
+
+def _no_script(where: str, name: str) -> "program.Program | None":
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a script may know beside the message.
+
+    `at` is in seconds since the epoch, `zone` an offset in minutes. `items` are those of RFC 5183
+    ("phase", "name", "location", "remote-ip", ...). `has_seen` answers for a key of RFC 7352,
+    `has_mailbox` for a folder (RFC 5490), `script` for `include` ("personal" or "global", name;
+    RFC 6609). `separators` divide a local part from its detail (RFC 5233).
+    """
+
+    at: float = 0.0
+    zone: int = 0
+    items: Mapping[str, str] = field(default_factory=dict)
+    has_seen: Callable[[str], bool] = _nothing_seen
+    has_mailbox: Callable[[str], bool] = _every_mailbox
+    script: Callable[[str, str], "program.Program | None"] = _no_script
+    separators: str = "+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +99,27 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`error` says why the script did not run to its end; the message is then kept."""
+    """`error` says why the script did not run to its end; the message is then kept.
+
+    `content` is the message as the script has edited it, None for as it was. `seen` are keys that
+    `duplicate` asks to remember once the message is delivered, with the seconds.
+    """
 
     actions: tuple[Action, ...]
     trace: tuple[Step, ...]
     error: str = ""
+    content: bytes | None = None
+    seen: tuple[tuple[str, int], ...] = ()
 
 
-def evaluate(script: program.Program, message: Message, budget: Budget | None = None) -> Result:
+def evaluate(
+    script: program.Program,
+    message: Message,
+    surroundings: Surroundings | None = None,
+    budget: Budget | None = None,
+) -> Result:
     """Never raises: a script that fails keeps the message, and does nothing else."""
-    run = _Run(message, budget or Budget())
+    run = _Run(message, surroundings or Surroundings(), budget or Budget())
     try:
         run.block(script.commands)
     except (_Over, TooCostly) as over:
@@ -95,7 +129,7 @@ def evaluate(script: program.Program, message: Message, budget: Budget | None = 
         error = "the script could not be evaluated"
     else:
         return Result(run.settled(), tuple(run.trace))
-    return Result((Action(Verb.KEEP),), tuple(run.trace), error)
+    return Result((actions.Keep(),), tuple(run.trace), error)
 
 
 class _Over(Exception):
@@ -105,6 +139,7 @@ class _Over(Exception):
 @dataclass(slots=True)
 class _Run:
     message: Message
+    surroundings: Surroundings
     budget: Budget
     trace: list[Step] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
@@ -118,9 +153,9 @@ class _Run:
 
     def settled(self) -> tuple[Action, ...]:
         """Section 2.10.2: kept unless an action has cancelled that."""
-        kept = any(each.verb is Verb.KEEP for each in self.actions)
+        kept = any(isinstance(each, actions.Keep) for each in self.actions)
         if self.implicit_keep and not kept:
-            return (*self.actions, Action(Verb.KEEP))
+            return (*self.actions, actions.Keep())
         return tuple(self.actions)
 
     def _command(self, command: program.Command) -> bool:
@@ -136,9 +171,9 @@ class _Run:
         self.trace.append(Step(act.at.line, f"{act.verb.value} {act.value}".strip(), None))
         if act.verb is Verb.STOP:
             return False
-        action = Action(act.verb, act.value, act.at.line)
+        action = _action(act)
         # Section 2.10.3: the same action with the same argument is done once.
-        if not any((each.verb, each.value) == (act.verb, act.value) for each in self.actions):
+        if not any(replace(each, line=0) == replace(action, line=0) for each in self.actions):
             self._check_action(action)
             self.actions.append(action)
         if not act.copy:
@@ -146,14 +181,16 @@ class _Run:
         return True
 
     def _check_action(self, action: Action) -> None:
-        verbs = [each.verb for each in (*self.actions, action)]
-        if len(verbs) > self.budget.actions:
+        asked = [*self.actions, action]
+        if len(asked) > self.budget.actions:
             raise _Over(f"line {action.line}: more than {self.budget.actions} actions")
-        if verbs.count(Verb.REDIRECT) > self.budget.redirects:
+        if sum(isinstance(each, actions.Redirect) for each in asked) > self.budget.redirects:
             raise _Over(f"line {action.line}: more than {self.budget.redirects} redirects")
         # RFC 5429, section 2.4: who refuses a message has not taken it as well.
-        if {Verb.REJECT, Verb.EREJECT} & set(verbs) and set(verbs) - {Verb.DISCARD} != {verbs[-1]}:
-            raise _Over(f"line {action.line}: a refusal excludes other actions")
+        if any(isinstance(each, actions.Reject) for each in asked):
+            others = [each for each in asked if not isinstance(each, actions.Discard)]
+            if len(others) > 1:
+                raise _Over(f"line {action.line}: a refusal excludes other actions")
 
     def _holds(self, test: program.Test) -> bool:
         self._spend(test.at.line)
@@ -204,6 +241,20 @@ class _Run:
             raise _Over(f"line {line}: more than {self.budget.steps} steps")
         if time.monotonic() - self.started > self.budget.seconds:
             raise _Over(f"line {line}: more than {self.budget.seconds:g} s")
+
+
+def _action(act: program.Act) -> Action:
+    line = act.at.line
+    match act.verb:
+        case Verb.FILEINTO:
+            return actions.FileInto(act.value, line=line)
+        case Verb.REDIRECT:
+            return actions.Redirect(act.value, line=line)
+        case Verb.REJECT | Verb.EREJECT:
+            return actions.Reject(act.value, act.verb is Verb.EREJECT, line=line)
+        case Verb.DISCARD:
+            return actions.Discard(line=line)
+    return actions.Keep(line=line)
 
 
 def _matches(match: Match, value: str, key: str) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mta.filters.sieve import actions as actions_of
 from mta.filters.sieve.compiling import compile_script
 from mta.filters.sieve.evaluate import Budget, Message, evaluate
 from mta.filters.sieve.syntax import SieveError
@@ -15,8 +16,19 @@ REQUIRE = 'require ["fileinto", "reject", "ereject", "envelope", "copy"];\n'
 
 
 def actions(script, message=MESSAGE, budget=None):
-    result = evaluate(compile_script(REQUIRE + script), message, budget)
-    return [f"{each.verb.value} {each.value}".strip() for each in result.actions], result.error
+    result = evaluate(compile_script(REQUIRE + script), message, budget=budget)
+    return [_words(each) for each in result.actions], result.error
+
+
+def _words(action):
+    match action:
+        case actions_of.FileInto(folder=folder):
+            return f"fileinto {folder}"
+        case actions_of.Redirect(address=address):
+            return f"redirect {address}"
+        case actions_of.Reject(text=text, in_session=in_session):
+            return f"{'ereject' if in_session else 'reject'} {text}".strip()
+    return type(action).__name__.lower()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""Step 3, the contract between the chain and one kind of site filter.
+
+A kind is one file under `mta.filters.site`: a class with the attributes of `Kind`, found by name in
+the registry or by the entry point group `mta.filters`. It says what it thinks; the chain looks
+after time limits, states and trouble.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mta.protocol.site_filter import FilterRequest, FilterStage, FilterTerms, FilterVerdict
+
+
+class Trouble(Exception):
+    """The filter is away, was too slow, or answered nonsense; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a kind, as the console asks for it. `type` is str, int, float, bool or list (of
+    str, one a line); `default` has that type."""
+
+    name: str
+    label: str
+    default: Any
+    help: str = ""
+
+    @property
+    def type(self) -> type:
+        return type(self.default)
+
+
+class Kind(Protocol):
+    """`has_text` says that the row's text is a program of some language (Sieve)."""
+
+    name: str
+    label: str
+    stages: frozenset[FilterStage]
+    options: tuple[Option, ...]
+    has_text: bool
+
+    def check(self, terms: FilterTerms) -> None:
+        """Raises ValueError with a sentence when the row cannot work."""
+
+    async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
+        """Raises Trouble. May be cancelled when its time is over."""
