@@ -8,6 +8,7 @@ from django.utils import timezone
 from mta import runtime
 from mta.models import State
 from mta.protocol import address as addresses
+from mta.queue.destinations import next_probes
 from mta.queue.listing import RecipientRow, recipients_of
 from mta.scheduler.backoff import Backoff
 
@@ -36,7 +37,9 @@ def of_message(message_id: int, most: int = MOST) -> list[Forecast]:
     """That of each live recipient; a held one is told as if it were released now."""
     runtime.directory().refresh()
     rows = recipients_of([message_id]).get(message_id, [])
-    return [_of_row(row, most) for row in rows if row.state in _WAITING]
+    waiting = [row for row in rows if row.state in _WAITING]
+    probes = next_probes((row.transport, row.nexthop) for row in waiting)
+    return [_of_row(row, most, probes.get((row.transport, row.nexthop))) for row in waiting]
 
 
 def of_address(address: str, most: int = MOST) -> Forecast:
@@ -55,7 +58,7 @@ def of_address(address: str, most: int = MOST) -> Forecast:
 _WAITING = (State.QUEUED, State.HELD, State.DELIVERING)
 
 
-def _of_row(row: RecipientRow, most: int) -> Forecast:
+def _of_row(row: RecipientRow, most: int, probe: datetime | None) -> Forecast:
     policy = runtime.directory().policy
     backoff = Backoff.of(policy.times_for(row.transport, row.address))
     now = timezone.now()
@@ -63,7 +66,8 @@ def _of_row(row: RecipientRow, most: int) -> Forecast:
         # The attempt under way is counted already; the next one follows its failure.
         first = now + backoff.delay(row.attempts)
     else:
-        first = max(row.next_attempt, now)
+        # A destination that is down is left alone until its probe.
+        first = max(row.next_attempt, now, probe or now)
     tries = backoff.forecast(row.attempts, first, row.expires_at, most)
     return Forecast(
         row.address,

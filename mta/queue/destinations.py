@@ -171,6 +171,17 @@ def probe_all() -> int:
     )
 
 
+def next_probes(hops: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    """Until when those of these (transport, next hop) are left alone that are."""
+    wanted = set(hops)
+    rows = Destination.objects.filter(
+        transport__in={transport for transport, _ in wanted},
+        nexthop__in={nexthop for _, nexthop in wanted},
+        next_probe__gt=timezone.now(),
+    ).values_list("transport", "nexthop", "next_probe")
+    return {(transport, nexthop): at for transport, nexthop, at in rows if at is not None}
+
+
 # What somebody has paused or limited stays, and so does what mail waits for. The row of the
 # transport as a whole is no destination.
 _FORGET = """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mta.protocol import mbox
+from mta.protocol import maildirsize, mbox
 from mta.protocol.address import split, wire
 from mta.protocol.instructions import InstructionError, Kind, parse
 from mta.protocol.local_account import extension_variables
@@ -65,6 +65,8 @@ class Surroundings:
         mailbox = _default_mailbox(self.job)
         if mailbox:
             variables["MAILDROPDEFAULT"] = mailbox
+            if quota := _own_quota(owner, mailbox):
+                variables["MAILDIRQUOTA"] = quota
         return {name: _clean(value) for name, value in variables.items()}
 
 
@@ -99,6 +101,14 @@ def _with_lines(message: int, surroundings: Surroundings) -> AbstractContextMana
         sent = os.sendfile(copy.fileno(), message, offset, left)
         offset, left = offset + sent, left - sent
     return closing(copy)
+
+
+def _own_quota(owner: Account, mailbox: str) -> str:
+    """What the account's default Maildir says of its quota, "" for none."""
+    try:
+        return maildirsize.own_quota(str(Path(owner.home, mailbox))).text
+    except OSError:
+        return ""
 
 
 def _default_mailbox(job: Job) -> str:

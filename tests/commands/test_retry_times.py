@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from mta import runtime
-from mta.models import Domain, PolicyChange, ReportText, RetryOverride
+from mta.models import Destination, Domain, PolicyChange, ReportText, RetryOverride
 from mta.models import Recipient as Row
 from mta.protocol.envelope import Envelope, Recipient, Source
 from tests.queue.rows import finish, make_message
@@ -61,6 +61,20 @@ def test_a_message_is_told_recipient_by_recipient(listed, run):
     finish(message, timezone.now())
     with pytest.raises(CommandError, match="any more"):
         run("retrytimes", message.queue_id)
+
+
+def test_a_message_for_a_host_that_is_down_waits_for_its_probe(listed):
+    probe = timezone.now() + timedelta(minutes=4)
+    message = make_message("a@far.test")
+    recipient = message.recipient_set.get()
+    Destination.objects.create(
+        transport=recipient.transport,
+        nexthop=recipient.nexthop,
+        state=Destination.State.DOWN,
+        next_probe=probe,
+    )
+    (forecast,) = listed("retrytimes", message.queue_id, "--most", "2")
+    assert datetime.fromisoformat(forecast["times"][0]) == probe
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,15 @@ def test_the_environment_of_a_command(ann):
     assert "DATABASE_URL" not in seen
 
 
+def test_a_command_is_told_of_the_quota(ann):
+    ann.write(".courier", './Maildir\n| echo "$MAILDIRQUOTA" >quota\n')
+    deliver(ANN)
+    assert (ann.home / "quota").read_text() == "\n"
+    ann.write("Maildir/maildirsize", "10000000S,1000C\n")
+    deliver(ANN)
+    assert (ann.home / "quota").read_text() == "10000000S,1000C\n"
+
+
 def test_verp_goes_to_commands_and_files(ann):
     ann.write(".courier", './Maildir\n| echo "$SENDER" >said\n')
     queued = dataclasses.replace(message(1, [ANN]), verp=True)
