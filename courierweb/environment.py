@@ -42,6 +42,7 @@ class Environment:
     broker_url: str
     ingress_processes: int = 2
     outbound_sessions: int = 400
+    sieve_port: int = 4190
 
     @property
     def state_file(self) -> Path:
@@ -59,6 +60,7 @@ class Environment:
             "COURIERWEB_SMTP_PORT": str(self.smtp_port),
             "COURIERWEB_SUBMISSION_PORT": str(self.submission_port),
             "COURIERWEB_SMTPS_PORT": str(self.smtps_port),
+            "COURIERWEB_SIEVE_PORT": str(self.sieve_port),
             "COURIERWEB_INGRESS_PROCESSES": str(self.ingress_processes),
             "COURIERWEB_OUTBOUND_SESSIONS": str(self.outbound_sessions),
             "COURIERWEB_DNS": self.dns,
@@ -87,6 +89,7 @@ def load(environ: Mapping[str, str] = os.environ, *, remembered: bool = True) ->
             ("COURIERWEB_SMTP_PORT", "2525"),
             ("COURIERWEB_SUBMISSION_PORT", "2587"),
             ("COURIERWEB_SMTPS_PORT", "2465"),
+            ("COURIERWEB_SIEVE_PORT", "4190"),
         )
     }
     _distinct(ports)
@@ -97,6 +100,7 @@ def load(environ: Mapping[str, str] = os.environ, *, remembered: bool = True) ->
         smtp_port=ports["COURIERWEB_SMTP_PORT"],
         submission_port=ports["COURIERWEB_SUBMISSION_PORT"],
         smtps_port=ports["COURIERWEB_SMTPS_PORT"],
+        sieve_port=ports["COURIERWEB_SIEVE_PORT"],
         admin_password=environ.get("COURIERWEB_ADMIN_PASSWORD", ""),
         dns=_dns(value("COURIERWEB_DNS", "")),
         database_url=_url("DATABASE_URL", value("DATABASE_URL", ""), ("postgres", "postgresql")),

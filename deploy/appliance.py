@@ -64,6 +64,7 @@ def check_ports(environment: Environment, was_killed: bool) -> None:
         "COURIERWEB_SMTP_PORT": environment.smtp_port,
         "COURIERWEB_SUBMISSION_PORT": environment.submission_port,
         "COURIERWEB_SMTPS_PORT": environment.smtps_port,
+        "COURIERWEB_SIEVE_PORT": environment.sieve_port,
     }
     sockets.check_ports(ports, patience=REMAINS_GONE_WITHIN if was_killed else 0.0)
 
@@ -137,6 +138,7 @@ def summarize(environment: Environment) -> None:
         f"  SMTP        port {environment.smtp_port}",
         f"  submission  port {environment.submission_port} (STARTTLS)",
         f"  SMTPS       port {environment.smtps_port} (TLS)",
+        f"  ManageSieve port {environment.sieve_port} (STARTTLS)",
         f"  home        {environment.home}",
     ):
         print(line, flush=True)

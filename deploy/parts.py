@@ -66,6 +66,7 @@ def all_parts(environment: Environment) -> list[Part]:
     return [
         part("web", *_gunicorn(environment.http_port)),
         *ingress,
+        part("managesieve", manage, "managesieve", stage=0),
         part("submit", manage, "submitd", sockets.submit_socket(environment.home), stage=0),
         part("worker-local", *CELERY, *WORKER, *_pool("local", "prefork", 2)),
         part("worker-remote", *CELERY, *WORKER, *_pool("remote", "threads", 4), more=FRUGAL),

@@ -20,6 +20,32 @@ class CannotSave(ValueError):
     """The sentence says why, for the owner."""
 
 
+class TooLong(CannotSave):
+    """Of one script."""
+
+
+class TooMany(CannotSave):
+    """Of one mailbox."""
+
+
+class NameTaken(CannotSave):
+    """By another script."""
+
+
+class IsActive(CannotSave):
+    """What judges cannot be deleted."""
+
+
+def check_room(mailbox: Mailbox, name: str, octets: int, moment: Moment = Moment.MESSAGE) -> None:
+    """Whether a script of that size could be saved. Raises TooLong, TooMany."""
+    if octets > MAX_SCRIPT_OCTETS:
+        raise TooLong(f"a script has at most {MAX_SCRIPT_OCTETS} octets")
+    scripts = MailboxScript.objects.filter(mailbox=mailbox)
+    is_new = not scripts.filter(moment=moment, name=name).exists()
+    if is_new and scripts.count() >= MAX_SCRIPTS:
+        raise TooMany(f"a mailbox has at most {MAX_SCRIPTS} scripts")
+
+
 def active(mailbox: Mailbox, moment: Moment = Moment.MESSAGE) -> MailboxScript | None:
     return mailbox.scripts.filter(moment=moment, active=True).first()
 
@@ -38,14 +64,11 @@ def save(
 
     Raises SieveError when it does not compile, CannotSave, ValidationError for the name.
     """
-    if len(text.encode()) > MAX_SCRIPT_OCTETS:
-        raise CannotSave(f"a script has at most {MAX_SCRIPT_OCTETS} octets")
-    compile_script(text)
     scripts = _locked(mailbox)
+    check_room(mailbox, name, len(text.encode()), moment)
+    compile_script(text)
     script = scripts.filter(moment=moment, name=name).first()
     if script is None:
-        if scripts.count() >= MAX_SCRIPTS:
-            raise CannotSave(f"a mailbox has at most {MAX_SCRIPTS} scripts")
         script = MailboxScript(mailbox=mailbox, moment=moment, name=name)
     script.text = text
     script.full_clean(validate_constraints=False)
@@ -75,10 +98,10 @@ def activate(
 
 @transaction.atomic
 def rename(script: MailboxScript, name: str) -> None:
-    """Raises CannotSave when another one has that name, ValidationError."""
+    """Raises NameTaken when another one has that name, ValidationError."""
     others = _locked(script.mailbox).filter(moment=script.moment, name=name).exclude(pk=script.pk)
     if others.exists():
-        raise CannotSave("there is a script of that name already")
+        raise NameTaken("there is a script of that name already")
     script.name = name
     script.full_clean(validate_constraints=False)
     script.save(update_fields=["name", "changed_at"])
@@ -86,10 +109,10 @@ def rename(script: MailboxScript, name: str) -> None:
 
 @transaction.atomic
 def delete(script: MailboxScript) -> None:
-    """Raises CannotSave for the active one (RFC 5804 2.10)."""
+    """Raises IsActive for the active one (RFC 5804 2.10)."""
     current = _locked(script.mailbox).get(pk=script.pk)
     if current.active:
-        raise CannotSave("the active script cannot be deleted")
+        raise IsActive("the active script cannot be deleted")
     current.delete()
 
 

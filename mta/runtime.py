@@ -337,6 +337,11 @@ def ingress_doors() -> list[Door]:
     ]
 
 
+def sieve_port() -> int:
+    """Where mail programs edit their users' scripts."""
+    return int(settings.ENVIRONMENT.sieve_port)
+
+
 def ingress_house() -> House:
     """What the sessions of an ingress process share; the policy is loaded."""
     directory().refresh()

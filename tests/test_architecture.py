@@ -37,6 +37,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mta.upgrade.plan": ("mta.upgrade", "mta.models", "mta.management.quantity"),
     "mta.upgrade.apply": ("mta.upgrade", "mta.models"),
     "mta.ingress": ("mta.policy", "mta.filters", "mta.protocol", "mta.queue", "mta.intake"),
+    "mta.managesieve": (
+        "mta.ingress",
+        "mta.policy",
+        "mta.filters",
+        "mta.protocol",
+        "mta.models",
+        "mta.queue",
+        "mta.mailbox_scripts",
+    ),
     "mta.scheduler": (
         "mta.queue",
         "mta.models",

@@ -22,7 +22,15 @@ from mta.models import Heartbeat, Settings
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_PARTS = ("ingress", "submit", "worker-local", "worker-remote", "beat", "rq")
+HEARTBEAT_PARTS = (
+    "ingress",
+    "managesieve",
+    "submit",
+    "worker-local",
+    "worker-remote",
+    "beat",
+    "rq",
+)
 FRESH = timedelta(seconds=15)
 BROKER_TIMEOUT_SECONDS = 2
 CERTIFICATE_WARNING = timedelta(days=14)

@@ -49,7 +49,11 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
+    """`is_last`: the client has won, and this is what comes with the success where a protocol has
+    room for it there; the answer is then b""."""
+
     octets: bytes
+    is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +171,8 @@ def _scram(initial: bytes | None, bindings: Mapping[str, bytes], mechanism: Mech
         raise Malformed from error
     except scram.Refused as refused:
         return Refused(user, mechanism, refused.failure.value)
-    # Success has no room for data in SMTP, so it goes as one more challenge (RFC 4954 4).
-    if (yield from _ask(proof)) != b"":
+    # Success has no room for data in SMTP, so there it goes as one more challenge (RFC 4954 4).
+    if (yield from _ask(proof, is_last=True)) != b"":
         raise Malformed
     return Proved(user, opening.authorization, mechanism)
 
@@ -222,8 +226,8 @@ def encode(challenge: Challenge) -> str:
     return base64.b64encode(challenge.octets).decode("ascii")
 
 
-def _ask(challenge: bytes) -> Generator[Wanted, Answer, bytes]:
-    answer = yield Challenge(challenge)
+def _ask(challenge: bytes, *, is_last: bool = False) -> Generator[Wanted, Answer, bytes]:
+    answer = yield Challenge(challenge, is_last)
     if not isinstance(answer, bytes):
         raise TypeError("a challenge is answered with octets")
     return answer

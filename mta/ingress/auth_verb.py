@@ -1,10 +1,10 @@
 """Step 1: AUTH (RFC 4954). The mechanisms are in `mta.ingress.auth`."""
 
 import asyncio
-import logging
 from dataclasses import replace
+from functools import partial
 
-from mta.ingress import auth, replies
+from mta.ingress import auth, replies, sign_in
 from mta.ingress.server import End
 from mta.ingress.session import Session
 from mta.ingress.wire import BareLineEnd, LineTooLong
@@ -13,8 +13,6 @@ from mta.policy.facts import AuthFacts, Facts, Policy
 from mta.protocol import channel_binding
 from mta.protocol.reply import Reply
 from mta.queue.commit import storable
-
-log = logging.getLogger(__name__)
 
 AUTH_LINE_LIMIT = 12288
 AUTH_FAILURES_ALLOWED = 3
@@ -41,7 +39,8 @@ async def auth_(session: Session, argument: str) -> None:
     mechanism = auth.Mechanism(name.upper())
     try:
         first = auth.decode(initial.encode()) if initial else None
-        outcome = await _exchange(session, auth.start(mechanism, first, _channel(session)))
+        exchange = auth.start(mechanism, first, _channel(session))
+        outcome = await sign_in.carry_out(exchange, session.house.gate, partial(_response, session))
     except auth.Malformed:
         return session.complain(replies.AUTH_MALFORMED)
     if outcome is None:
@@ -68,38 +67,23 @@ def _channel(session: Session) -> auth.Channel:
     return auth.Channel(channel_binding.bindings(tls), session.facts.certificate)
 
 
-async def _exchange(session: Session, exchange: auth.Exchange) -> auth.Outcome | None:
-    """Give the exchange what it wants; None when the client cancels with "*"."""
-    try:
-        wanted = next(exchange)
-        while True:
-            if isinstance(wanted, auth.KeysWanted):
-                keys = await session.house.gate.scram_keys(wanted.user)
-                wanted = exchange.send(keys)
-                continue
-            response = await _response(session, wanted)
-            if response == b"*":
-                return None
-            wanted = exchange.send(auth.decode(response))
-    except StopIteration as done:
-        outcome: auth.Outcome = done.value
-        return outcome
-
-
-async def _response(session: Session, challenge: auth.Challenge) -> bytes:
+async def _response(session: Session, challenge: auth.Challenge) -> bytes | None:
+    """What the client says to it, None when it cancels with "*"."""
     session.say(Reply(334, "", auth.encode(challenge)))
     await session.flush()
     try:
-        return await session.wire.line(AUTH_LINE_LIMIT)
+        line = await session.wire.line(AUTH_LINE_LIMIT)
     except (LineTooLong, BareLineEnd) as error:
         raise auth.Malformed from error
+    return None if line == b"*" else auth.decode(line)
 
 
 async def _conclude(
     session: Session, mechanism: auth.Mechanism, outcome: auth.Outcome, policy: Policy
 ) -> None:
     user = outcome.user.lower()
-    asked = AuthFacts(mechanism.value, storable(user), await _is_user(session, outcome))
+    accepted = await sign_in.is_user(outcome, session.house.gate, session.facts.client_ip)
+    asked = AuthFacts(mechanism.value, storable(user), accepted)
     decision, _ = await session.reception.authenticate(session.facts, asked, policy)
     if decision.accepted:
         session.facts = replace(session.facts, auth_user=user)
@@ -113,16 +97,3 @@ async def _conclude(
         session.say(replies.TOO_MANY_ERRORS)
         raise End
     return None
-
-
-async def _is_user(session: Session, outcome: auth.Outcome) -> bool:
-    """Whether the client is the enabled mailbox it claims to be, and asks to be nobody else."""
-    if isinstance(outcome, auth.Refused):
-        client_ip, user = session.facts.client_ip, ascii(outcome.user)
-        log.info("%s of %s from %s: %s", outcome.mechanism, user, client_ip, outcome.reason)
-        return False
-    if outcome.authorization.lower() not in ("", outcome.user.lower()):
-        return False
-    if isinstance(outcome, auth.Credentials):
-        return await session.house.gate.authenticate(outcome.user, outcome.password)
-    return (await session.house.gate.user(outcome.user)).enabled

@@ -52,7 +52,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     sessions: set[Connection] = set()
     opened_doors = [
-        await open_door(house, door.listener, _socket(door.port), sessions)
+        await open_door(house, door.listener, listening_socket(door.port), sessions)
         for door in doors
         if _can_open(house, door)
     ]
@@ -70,7 +70,7 @@ def _can_open(house: House, door: Door) -> bool:
     return True
 
 
-def _socket(port: int) -> socket.socket:
+def listening_socket(port: int) -> socket.socket:
     """A listening socket on every address, dual stack where the host has IPv6."""
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)

@@ -4,8 +4,9 @@ from django.db import models
 
 
 class Heartbeat(models.Model):
-    """One row per running process of a part ("ingress", "worker-local", "worker-remote",
-    "beat", "rq"); `info` holds what the part has to tell (connections, version)."""
+    """One row per running process of a part ("ingress", "managesieve", "submit",
+    "worker-local", "worker-remote", "beat", "rq"); `info` holds what the
+    part has to tell (connections, version)."""
 
     part = models.CharField(max_length=20)
     host = models.CharField(max_length=100)

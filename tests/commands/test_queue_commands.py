@@ -167,6 +167,7 @@ def test_status(message, run, listed):
         "beat": False,
         "rq": False,
         "submit": False,
+        "managesieve": False,
     }
     assert status["queue"] == {"queued": 1, "delivering": 0, "held": 1}
     assert status["policy_version"] >= 1

@@ -12,7 +12,7 @@ from tests.queue.rows import add_recipient, make_message
 
 pytestmark = pytest.mark.django_db
 
-PARTS = ("ingress", "submit", "worker-local", "worker-remote", "beat", "rq")
+PARTS = ("ingress", "managesieve", "submit", "worker-local", "worker-remote", "beat", "rq")
 
 
 def all_alive():

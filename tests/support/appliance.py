@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOSTNAME = "mail.example.test"
-PORTS = ("HTTP", "SMTP", "SUBMISSION", "SMTPS")
+PORTS = ("HTTP", "SMTP", "SUBMISSION", "SMTPS", "SIEVE")
 # The first start may have to install the packages.
 STARTED_WITHIN = 600.0
 STOPPED_WITHIN = 10.0

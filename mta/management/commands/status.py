@@ -13,7 +13,7 @@ from mta.models import Heartbeat, PolicyState
 from mta.queue import history
 from mta.queue.heartbeat import FRESH
 
-PARTS = ("ingress", "submit", "worker-local", "worker-remote", "beat", "rq")
+PARTS = ("ingress", "managesieve", "submit", "worker-local", "worker-remote", "beat", "rq")
 
 
 class Command(ApplianceCommand):
