@@ -23,7 +23,7 @@ from mta.ingress import arguments, content
 from mta.ingress.arguments import BadArgument
 from mta.ingress.division import divide
 from mta.ingress.house import House, Listener
-from mta.ingress.inquiry import Answerer, Examiner, Inquiry
+from mta.ingress.inquiry import Answerer, Consult, Examiner, Inquiry
 from mta.ingress.reception import Reception
 from mta.ingress.transaction import Transaction
 from mta.ingress.wire import Data
@@ -106,8 +106,10 @@ class _Witness(Examiner):
         self._watch = watch
         self._seen: list[tuple[Decision, tuple[Asked, ...]]] = []
 
-    async def judge(self, stage: Stage, facts: Facts, policy: Policy) -> tuple[Decision, Facts]:
-        decision, used = await super().judge(stage, facts, policy)
+    async def judge(
+        self, stage: Stage, facts: Facts, policy: Policy, consult: Consult | None = None
+    ) -> tuple[Decision, Facts]:
+        decision, used = await super().judge(stage, facts, policy, consult)
         # Some answers come from an earlier stage. A decision is pure, so it can be made once more
         # to see which of them it looks at.
         consulted = _Consulted(used.answers)

@@ -8,7 +8,7 @@ told that there is trouble, which every rule takes as "later".
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -26,6 +26,9 @@ ANSWERS_KEPT = 50_000
 TRANSACTION_SECONDS = 10.0
 
 Answerer = Callable[[Question], Answer]
+# Answers a question that only this session can: about its own mail.
+Consult = Callable[[Question], Awaitable[Answer]]
+OF_THE_SESSION = frozenset({Subject.MAILBOX_CONTENT})
 
 
 class Inquiry:
@@ -48,6 +51,13 @@ class Inquiry:
         await asyncio.wait(asked, timeout=max(0.0, seconds))
         return [_result(future) for future in asked]
 
+    async def once(self, answerer: Answerer, question: Question, seconds: float) -> Answer:
+        """The answer of one who knows what no question holds; it is shared with nobody."""
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._threads, self._answer, question, answerer)
+        await asyncio.wait([running], timeout=max(0.0, seconds))
+        return _result(running)
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -59,7 +69,8 @@ class Inquiry:
             return answered
         running = self._asked.get(question)
         if running is None:
-            running = loop.run_in_executor(self._threads, self._answer, question)
+            answerer = self._answerers[question.subject]
+            running = loop.run_in_executor(self._threads, self._answer, question, answerer)
             self._asked[question] = running
             running.add_done_callback(lambda done: self._answered(question, done))
         return running
@@ -72,10 +83,10 @@ class Inquiry:
                 self._known.clear()
             self._known[question] = (time.monotonic() + answer.seconds, answer)
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, question: Question, answerer: Answerer) -> Answer:
         """In a thread of the pool. A bug or a database that is away must not end a session."""
         try:
-            return reconnecting(lambda: self._answerers[question.subject](question))
+            return reconnecting(lambda: answerer(question))
         except (DatabaseError, InterfaceError) as error:
             log.warning("%s: the database does not answer: %s", question.subject, error)
         except Exception:
@@ -95,14 +106,24 @@ class Examiner:
         """A new transaction, with the whole time for its answers before it."""
         self._left = self._seconds
 
-    async def judge(self, stage: Stage, facts: Facts, policy: Policy) -> tuple[Decision, Facts]:
-        """The decision, and the facts with every answer that it used."""
+    async def judge(
+        self, stage: Stage, facts: Facts, policy: Policy, consult: Consult | None = None
+    ) -> tuple[Decision, Facts]:
+        """The decision, and the facts with every answer that it used.
+
+        `consult` answers what is about this mail alone; such an answer is shared with nobody, and
+        takes its own time.
+        """
         while True:
             try:
                 return decide(stage, facts, policy), facts
             except Unanswered as missing:
                 questions = missing.questions
-            found = dict(zip(questions, await self._answers(questions), strict=True))
+            if consult is not None and questions[0].subject in OF_THE_SESSION:
+                answers = [await consult(question) for question in questions]
+            else:
+                answers = await self._answers(questions)
+            found = dict(zip(questions, answers, strict=True))
             facts = replace(facts, answers={**facts.answers, **found})
 
     async def _answers(self, questions: Sequence[Question]) -> list[Answer]:

@@ -13,7 +13,14 @@ from typing import Any
 from mta import intake
 from mta.policy import answers
 from mta.policy.decision import Decision, Step
-from mta.policy.facts import Facts, MailFacts, Policy, RcptFacts, SessionFacts
+from mta.policy.facts import (
+    Facts,
+    MailFacts,
+    Policy,
+    RcptFacts,
+    SessionFacts,
+    Stance,
+)
 from mta.policy.question import Answer, Question, Subject
 from mta.protocol import trace
 from mta.protocol.envelope import Envelope, Recipient, Source
@@ -39,6 +46,20 @@ class Transaction:
 
     def facts(self, session: SessionFacts, **stage: Any) -> Facts:
         return Facts(session=session, mail=self.mail, answers=self.answers, **stage)
+
+    @property
+    def heard_alone(self) -> bool:
+        """Whether the client asked for each recipient's own word after DATA."""
+        return self.parameters.exdata or self.parameters.prdr
+
+    @property
+    def stances(self) -> tuple[Stance, ...]:
+        return tuple(rcpt.stance for _, rcpt in self.accepted)
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """The recipients whose owners take the message whatever it holds."""
+        return frozenset(each.address for each, rcpt in self.accepted if rcpt.unseen)
 
     def envelope(self, session: SessionFacts) -> Envelope:
         return Envelope(
@@ -68,6 +89,28 @@ def make_submission(
 
     `history` are the decisions on the session before this transaction.
     """
+    stored = traced(transaction, session, content, arrival)
+    accepted = {
+        "session": describe(session),
+        "decisions": history + transaction.decisions,
+        "size": len(stored),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return intake.prepare(
+        arrival,
+        transaction.envelope(session),
+        [(recipient, rcpt.resolution) for recipient, rcpt in transaction.accepted],
+        stored,
+        transaction.policy,
+        router,
+        accepted,
+    )
+
+
+def traced(
+    transaction: Transaction, session: SessionFacts, content: bytes, arrival: intake.Arrival
+) -> bytes:
+    """The message with our trace on top: what SPF said, and the Received field."""
     only = transaction.accepted[0][0].address if len(transaction.accepted) == 1 else ""
     received = trace.received(
         helo=session.helo,
@@ -85,22 +128,7 @@ def make_submission(
         auth_user=session.auth_user,
         recipient=only,
     )
-    stored = b"".join([*_received_spf(transaction, session), received, content])
-    accepted = {
-        "session": describe(session),
-        "decisions": history + transaction.decisions,
-        "size": len(stored),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    return intake.prepare(
-        arrival,
-        transaction.envelope(session),
-        [(recipient, rcpt.resolution) for recipient, rcpt in transaction.accepted],
-        stored,
-        transaction.policy,
-        router,
-        accepted,
-    )
+    return b"".join([*_received_spf(transaction, session), received, content])
 
 
 def _received_spf(transaction: Transaction, session: SessionFacts) -> Iterator[bytes]:

@@ -31,6 +31,16 @@ class Room(StrEnum):
     FULL = "full"
 
 
+class OwnersWord(StrEnum):
+    """MAILBOX_SENDER and MAILBOX_CONTENT: `text` names the rule that said it, the only one of
+    `values` is what a client is told who is refused."""
+
+    NOTHING = "nothing"
+    TAKE = "take"
+    JUDGE = "judge"
+    REFUSE = "refuse"
+
+
 def dns_list(client_ip: str, zone: str) -> Question:
     return Question(Subject.DNS_LIST, (client_ip, zone))
 
@@ -68,6 +78,22 @@ def auth_failures(client_ip: str) -> Question:
 def mailbox_room(address: str, quota: int, size: int) -> Question:
     """Whether so many octets fit into the mailbox; 0 is no quota."""
     return Question(Subject.MAILBOX_ROOM, (address, str(quota), str(size)))
+
+
+def mailbox_sender(
+    mailbox: str, recipient: str, reverse_path: str, client_ip: str, helo_name: str
+) -> Question:
+    """What the owner of the mailbox says of this sender, at RCPT."""
+    about = (mailbox, recipient, reverse_path, client_ip, helo_name)
+    return Question(Subject.MAILBOX_SENDER, about)
+
+
+def mailbox_content(
+    mailbox: str, recipient: str, reverse_path: str, client_ip: str, helo_name: str, arrival: int
+) -> Question:
+    """What the owner of the mailbox says of the content of the message with this number."""
+    about = (mailbox, recipient, reverse_path, client_ip, helo_name, str(arrival))
+    return Question(Subject.MAILBOX_CONTENT, about)
 
 
 def spf_answer(result: SpfResult, seconds: float) -> Answer:

@@ -14,6 +14,7 @@ from mta.policy import (
     client,
     content,
     limits,
+    mailbox_filter,
     recipients,
     relay,
     return_address,
@@ -111,6 +112,8 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         client.blocked_network,
         client.dns_lists,
         backscatter.backscatter,
+        mailbox_filter.mailbox_filter,
+        mailbox_filter.mailbox_filter_class,
         recipients.mailbox,
         recipients.alias,
         recipients.srs,
@@ -134,7 +137,11 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         content.mime,
     ),
     # Asked once for each recipient after the content was accepted.
-    Stage.VERDICT: (verdict.mailbox_size, verdict.mailbox_quota),
+    Stage.VERDICT: (
+        verdict.mailbox_size,
+        verdict.mailbox_quota,
+        mailbox_filter.mailbox_filter_content,
+    ),
 }
 
 _DEFAULT_REPLIES: Mapping[Stage, Reply] = {

@@ -22,6 +22,8 @@ class Subject(StrEnum):
     ADDRESS_TROUBLE = "address_trouble"
     AUTH_FAILURES = "auth_failures"
     MAILBOX_ROOM = "mailbox_room"
+    MAILBOX_SENDER = "mailbox_sender"
+    MAILBOX_CONTENT = "mailbox_content"
 
 
 class Question(NamedTuple):

@@ -109,3 +109,18 @@ Command = If | Act
 class Program:
     commands: tuple[Command, ...]
     capabilities: frozenset[str]
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether it can come to a reject or ereject, whatever the message is."""
+        return _may_refuse(self.commands)
+
+
+def _may_refuse(commands: tuple[Command, ...]) -> bool:
+    for command in commands:
+        if isinstance(command, Act):
+            if command.verb in (Verb.REJECT, Verb.EREJECT):
+                return True
+        elif any(_may_refuse(block) for _, block in command.branches):
+            return True
+    return False
