@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from mta import auth_failures
+from mta import auth_failures, mailbox_judge
 from mta.ingress.inquiry import Answerer
 from mta.policy.answers import Listed, Room, Trouble, spf_answer
 from mta.policy.question import TROUBLE, Answer, Question, Subject
@@ -136,4 +136,5 @@ ANSWERERS: Mapping[Subject, Answerer] = {
     Subject.ADDRESS_TROUBLE: _address_trouble,
     Subject.AUTH_FAILURES: auth_failures.answer,
     Subject.MAILBOX_ROOM: _mailbox_room,
+    Subject.MAILBOX_SENDER: mailbox_judge.judge_sender,
 }

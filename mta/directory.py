@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from django.contrib.auth.hashers import check_password
 
-from mta import system_accounts
+from mta import mailbox_judge, system_accounts
 from mta.models import (
     Alias,
     Mailbox,
@@ -32,6 +32,7 @@ from mta.policy import resolution, routing
 from mta.policy.facts import (
     AccountFact,
     DomainKind,
+    MailboxRules,
     Policy,
     Resolution,
     Standing,
@@ -265,6 +266,11 @@ class Directory:
         """The largest message the mailbox takes, octets; 0 for any size."""
         row = self._mailbox(address.lower())
         return row.sizelimit if row else 0
+
+    def rules(self, address: str) -> MailboxRules | None:
+        """What the owner of the mailbox has to say within the session, None for nothing."""
+        row = self._mailbox(address.lower())
+        return mailbox_judge.rules_of(row) if row else None
 
     def authenticate(self, user: str, password: str) -> bool:
         """Whether the password is that of an enabled mailbox. Takes its time on purpose."""

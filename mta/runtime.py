@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from mta import dnssec, forwarding, handed_in, intake, maillog, sts
+from mta import dnssec, forwarding, handed_in, intake, mailbox_judge, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
 from mta.ingress.committer import Committer
@@ -370,6 +370,7 @@ def ingress_house() -> House:
         budget=Budget(CONTENT_BUDGET),
         connections=Connections(),
         inquiry=Inquiry(ANSWERERS),
+        mailbox_judge=mailbox_judge.judge_of,
         has_room=lambda: not shortage(),
         tls=_tls(),
     )

@@ -5,12 +5,12 @@ headers a submission server adds, an explanation around what is broken.
 """
 
 from dataclasses import dataclass
-from email.utils import getaddresses
 
 from mta.ingress.transaction import Transaction
 from mta.intake import Arrival
 from mta.policy.facts import ContentFacts, MimeMode, Policy, SessionFacts, Terms
-from mta.protocol import header_fields, headers
+from mta.protocol import headers
+from mta.protocol.authors import authors
 from mta.protocol.mime_problem import Problem
 from mta.protocol.mime_structure import examine
 from mta.protocol.mimeify import mimeify
@@ -114,13 +114,7 @@ def _authors(content: bytes, policy: Policy) -> tuple[str, ...]:
     """The addresses in From; only read when a rule wants to know them."""
     if "off" in policy.spf.from_:
         return ()
-    fields = header_fields.split(header_fields.cut(content)[0])
-    values = [
-        field.raw.partition(b":")[2].decode("utf-8", "replace")
-        for field in fields
-        if field.name == "from"
-    ]
-    return tuple(address for _, address in getaddresses(values) if address)
+    return authors(content)
 
 
 def _message_id(policy: Policy, arrival: Arrival) -> str:

@@ -9,7 +9,7 @@ from mta.filters import chain
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
-from mta.ingress.inquiry import Inquiry
+from mta.ingress.inquiry import Answerer, Inquiry
 from mta.ingress.wire import Budget
 from mta.intake import Router
 from mta.protocol.filter_words import ChainVerdict
@@ -41,8 +41,9 @@ class Listener:
 @dataclass(slots=True)
 class House:
     """`hostname` is our own name; `tls` is None without a certificate. `stopping` is set when
-    the process is asked to end: no new transaction begins then. `has_room` is false while there
-    is no room to store mail."""
+    the process is asked to end: no new transaction begins then. `mailbox_judge` makes an answerer
+    of what owners of mailboxes say of one content, which it may ask for in any thread. `has_room`
+    is false while there is no room to store mail."""
 
     hostname: str
     gate: PolicyGate
@@ -52,6 +53,7 @@ class House:
     budget: Budget
     connections: Connections
     inquiry: Inquiry
+    mailbox_judge: Callable[[Callable[[], bytes]], Answerer]
     filters: Filters = chain.run
     has_room: Callable[[], bool] = lambda: True
     tls: ssl.SSLContext | None = None

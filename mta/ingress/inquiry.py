@@ -28,6 +28,7 @@ TRANSACTION_SECONDS = 10.0
 Answerer = Callable[[Question], Answer]
 # Answers a question that only this session can: about its own mail.
 Consult = Callable[[Question], Awaitable[Answer]]
+OF_THE_SESSION = frozenset({Subject.SITE_FILTERS, Subject.MAILBOX_CONTENT})
 
 
 class Inquiry:
@@ -50,6 +51,13 @@ class Inquiry:
         await asyncio.wait(asked, timeout=max(0.0, seconds))
         return [_result(future) for future in asked]
 
+    async def once(self, answerer: Answerer, question: Question, seconds: float) -> Answer:
+        """The answer of one who knows what no question holds; it is shared with nobody."""
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._threads, self._answer, question, answerer)
+        await asyncio.wait([running], timeout=max(0.0, seconds))
+        return _result(running)
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -61,7 +69,8 @@ class Inquiry:
             return answered
         running = self._asked.get(question)
         if running is None:
-            running = loop.run_in_executor(self._threads, self._answer, question)
+            answerer = self._answerers[question.subject]
+            running = loop.run_in_executor(self._threads, self._answer, question, answerer)
             self._asked[question] = running
             running.add_done_callback(lambda done: self._answered(question, done))
         return running
@@ -74,10 +83,10 @@ class Inquiry:
                 self._known.clear()
             self._known[question] = (time.monotonic() + answer.seconds, answer)
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, question: Question, answerer: Answerer) -> Answer:
         """In a thread of the pool. A bug or a database that is away must not end a session."""
         try:
-            return reconnecting(lambda: self._answerers[question.subject](question))
+            return reconnecting(lambda: answerer(question))
         except (DatabaseError, InterfaceError) as error:
             log.warning("%s: the database does not answer: %s", question.subject, error)
         except Exception:
@@ -110,7 +119,7 @@ class Examiner:
                 return decide(stage, facts, policy), facts
             except Unanswered as missing:
                 questions = missing.questions
-            if consult is not None and questions[0].subject is Subject.SITE_FILTERS:
+            if consult is not None and questions[0].subject in OF_THE_SESSION:
                 answers = [await consult(question) for question in questions]
             else:
                 answers = await self._answers(questions)

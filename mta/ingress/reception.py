@@ -5,6 +5,7 @@ session that never was. Nothing here writes to the queue or to the client.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,16 +17,21 @@ from mta.ingress import transaction
 from mta.ingress.arguments import Mail
 from mta.ingress.filtering import Filtering, said
 from mta.ingress.house import House
-from mta.ingress.inquiry import Examiner
+from mta.ingress.inquiry import Consult, Examiner
 from mta.ingress.transaction import Record, Transaction
 from mta.ingress.wire import Data
+from mta.policy import mailbox_filter
 from mta.policy.decision import Decision, Stage
-from mta.policy.facts import AuthFacts, Facts, Policy, RcptFacts, SessionFacts
+from mta.policy.facts import AuthFacts, Facts, Policy, RcptFacts, SessionFacts, Taking
+from mta.policy.question import Answer, Question
 from mta.protocol.envelope import Recipient
 from mta.protocol.site_filter import FilterStage
 from mta.queue.commit import Submission
 
 _Result = TypeVar("_Result")
+
+# How long all owners together may take over one content.
+OWNERS_SECONDS = 120.0
 
 # Octets beyond which a content is worked on in a thread.
 LARGE = 256 * 1024
@@ -98,12 +104,20 @@ class Reception:
     ) -> tuple[Decision, Facts]:
         """RCPT. An accepted recipient is added to the transaction."""
         (resolution,) = await self._house.gate.resolutions([recipient.address])
-        rcpt = RcptFacts(resolution, len(current.accepted), address=recipient.address)
+        rcpt = RcptFacts(
+            resolution,
+            len(current.accepted),
+            address=recipient.address,
+            company=current.stances,
+            heard_alone=current.heard_alone,
+        )
         facts = current.facts(session, rcpt=rcpt)
         consult = self._filtering.of_recipient(session, current, recipient)
         decision, used = await self._examiner.judge(Stage.RCPT, facts, current.policy, consult)
         current.answers = used.answers
         if decision.accepted:
+            stance = mailbox_filter.stance(used)
+            rcpt = replace(rcpt, stance=stance, unseen=stance.taking is not Taking.JUDGED)
             current.accepted.append((recipient, rcpt))
             current.dispositions.extend(said(FilterStage.RECIPIENT, used).dispositions)
         return decision, used
@@ -118,7 +132,7 @@ class Reception:
         reading = await _run(
             in_thread, lambda: contents.read(received, session, current, terms, arrival)
         )
-        measured = replace(reading.facts, size=data.size)
+        measured = replace(reading.facts, size=data.size, arrival=arrival.id)
         facts = current.facts(session, content=measured)
         ready = _Ready(
             lambda: _run(in_thread, lambda: contents.finish(reading, policy, terms, arrival))
@@ -134,13 +148,30 @@ class Reception:
             return Judgement(decision, facts, None, arrival)
         chain = said(FilterStage.CONTENT, facts)
         current.dispositions.extend(chain.dispositions)
+        finished = await ready()
+
+        def stored() -> bytes:
+            if chain.content is not None:
+                return chain.content
+            return transaction.traced(current, session, finished, arrival)
+
+        consult = self._owners_of(stored)
         verdicts = []
         for _, rcpt in current.accepted:
             asked = replace(facts, rcpt=rcpt)
-            verdict, facts = await self._examiner.judge(Stage.VERDICT, asked, policy)
+            verdict, facts = await self._examiner.judge(Stage.VERDICT, asked, policy, consult)
             verdicts.append(verdict)
-        finished = await ready()
         return Judgement(decision, facts, finished, arrival, tuple(verdicts), chain.content)
+
+    def _owners_of(self, message: Callable[[], bytes]) -> Consult:
+        """Asks owners of mailboxes about a message, all of them within one time."""
+        judge = self._house.mailbox_judge(message)
+        end = time.monotonic() + OWNERS_SECONDS
+
+        async def consult(question: Question) -> Answer:
+            return await self._house.inquiry.once(judge, question, end - time.monotonic())
+
+        return consult
 
     def submission(
         self,

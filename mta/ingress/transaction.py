@@ -13,7 +13,14 @@ from typing import Any
 from mta import intake
 from mta.policy import answers, site_filter
 from mta.policy.decision import Decision, Step
-from mta.policy.facts import Facts, MailFacts, Policy, RcptFacts, SessionFacts
+from mta.policy.facts import (
+    Facts,
+    MailFacts,
+    Policy,
+    RcptFacts,
+    SessionFacts,
+    Stance,
+)
 from mta.policy.question import Answer, Question, Subject
 from mta.protocol import trace
 from mta.protocol.envelope import Envelope, Recipient
@@ -39,13 +46,22 @@ class Transaction:
     answers: Mapping[Question, Answer] = field(default_factory=dict)
     dispositions: list[Disposition] = field(default_factory=list)
 
+    def facts(self, session: SessionFacts, **stage: Any) -> Facts:
+        return Facts(session=session, mail=self.mail, answers=self.answers, **stage)
+
+    @property
+    def heard_alone(self) -> bool:
+        """Whether the client asked for each recipient's own word after DATA."""
+        return self.parameters.exdata or self.parameters.prdr
+
+    @property
+    def stances(self) -> tuple[Stance, ...]:
+        return tuple(rcpt.stance for _, rcpt in self.accepted)
+
     @property
     def unseen(self) -> frozenset[str]:
         """The recipients whose owners take the message whatever it holds."""
         return frozenset(each.address for each, rcpt in self.accepted if rcpt.unseen)
-
-    def facts(self, session: SessionFacts, **stage: Any) -> Facts:
-        return Facts(session=session, mail=self.mail, answers=self.answers, **stage)
 
     def envelope(self, session: SessionFacts) -> Envelope:
         return Envelope(

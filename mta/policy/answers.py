@@ -33,6 +33,16 @@ class Room(StrEnum):
     FULL = "full"
 
 
+class OwnersWord(StrEnum):
+    """MAILBOX_SENDER and MAILBOX_CONTENT: `text` names the rule that said it, the only one of
+    `values` is what a client is told who is refused."""
+
+    NOTHING = "nothing"
+    TAKE = "take"
+    JUDGE = "judge"
+    REFUSE = "refuse"
+
+
 def dns_list(client_ip: str, zone: str) -> Question:
     return Question(Subject.DNS_LIST, (client_ip, zone))
 
@@ -84,6 +94,22 @@ def site_filters_answer(chain: ChainVerdict) -> Answer:
     """The words are "refused" and "passed"; the text names every filter."""
     names = ", ".join(f"{word.name}: {word.verdict}" for word in chain.words)
     return Answer("refused" if chain.refusal else "passed", names, chain=chain)
+
+
+def mailbox_sender(
+    mailbox: str, recipient: str, reverse_path: str, client_ip: str, helo_name: str
+) -> Question:
+    """What the owner of the mailbox says of this sender, at RCPT."""
+    about = (mailbox, recipient, reverse_path, client_ip, helo_name)
+    return Question(Subject.MAILBOX_SENDER, about)
+
+
+def mailbox_content(
+    mailbox: str, recipient: str, reverse_path: str, client_ip: str, helo_name: str, arrival: int
+) -> Question:
+    """What the owner of the mailbox says of the content of the message with this number."""
+    about = (mailbox, recipient, reverse_path, client_ip, helo_name, str(arrival))
+    return Question(Subject.MAILBOX_CONTENT, about)
 
 
 def spf_answer(result: SpfResult, seconds: float) -> Answer:

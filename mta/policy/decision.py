@@ -14,6 +14,7 @@ from mta.policy import (
     client,
     content,
     limits,
+    mailbox_filter,
     recipients,
     relay,
     return_address,
@@ -114,6 +115,8 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         client.blocked_network,
         client.dns_lists,
         backscatter.backscatter,
+        mailbox_filter.mailbox_filter,
+        mailbox_filter.mailbox_filter_class,
         site_filter.site_filter_recipient,
         recipients.mailbox,
         recipients.alias,
@@ -143,6 +146,9 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         site_filter.site_filter_verdict,
         verdict.mailbox_size,
         verdict.mailbox_quota,
+        verdict.mailbox_size,
+        verdict.mailbox_quota,
+        mailbox_filter.mailbox_filter_content,
     ),
 }
 

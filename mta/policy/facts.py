@@ -323,12 +323,44 @@ class AccountFact:
 
 
 @dataclass(frozen=True, slots=True)
+class MailboxRules:
+    """That the owner of a mailbox has something to say within the session.
+
+    `judges_senders` at RCPT; `may_refuse` says that a content can be refused at the end of DATA.
+    """
+
+    mailbox: str
+    judges_senders: bool = False
+    may_refuse: bool = False
+
+
+class Taking(StrEnum):
+    """How a recipient takes mail: by no rules of its own, unseen since its owner trusts the sender,
+    or by a judgement of the content (spec 6.3: none, 0 and 99)."""
+
+    UNRULED = "unruled"
+    TRUSTED = "trusted"
+    JUDGED = "judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """How an accepted recipient takes this sender's mail. `may_refuse` says that the owner of
+    `mailbox` may still refuse the content."""
+
+    taking: Taking = Taking.UNRULED
+    mailbox: str = ""
+    may_refuse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """An address after alias expansion: where it stands, and the addresses it ends in.
 
     `steps` tells each expansion in words. `is_list` says that an alias with several members
     was on the way, so that members are nobody the sender knows. `quota` and `sizelimit`
-    are those of the one mailbox it ends in, octets; 0 when there is none. `passing` says that it
+    are those of the one mailbox it ends in, octets; 0 when there is none. `rules` are what its
+    owner has to say within the session, None for nothing. `passing` says that it
     hangs on the system's users, who change without a change of policy. `accounts` are those targets
     that are delivered to by instructions, and who does it (`mta.policy.resolution.account`).
     """
@@ -342,6 +374,7 @@ class Resolution:
     sizelimit: int = 0
     passing: bool = False
     accounts: Mapping[str, str] = field(default_factory=dict)
+    rules: MailboxRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,16 +403,19 @@ class MailFacts:
 
 @dataclass(frozen=True, slots=True)
 class RcptFacts:
-    """RCPT: `earlier` counts the recipients accepted before in this transaction.
-
-    `unseen` says that the owner's own rules take the message whatever it holds: site filters that
-    are not mandatory have no word on it. `address` is as the client gave it.
-    """
+    """RCPT: `earlier` counts the recipients accepted before in this transaction, `company` is how
+    they take it. `heard_alone`: the client asked for each recipient's own word after DATA.
+    `stance` is this one's, once it is accepted. `unseen` says that the owner does not want the
+    content judged: site filters that are not mandatory have no word on it (spec 6.1). `address` is
+    as the client gave it."""
 
     resolution: Resolution
     earlier: int = 0
     unseen: bool = False
     address: str = ""
+    company: tuple[Stance, ...] = ()
+    heard_alone: bool = False
+    stance: Stance = Stance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +423,8 @@ class ContentFacts:
     """The content at the end of DATA, measured. Sizes in octets.
 
     `problems` are what is wrong with its MIME, one line each; `authors` the addresses in From.
-    `recipients` are those of the transaction after alias expansion.
+    `recipients` are those of the transaction after alias expansion. `arrival` is
+    the number of the message.
     """
 
     size: int
@@ -396,6 +433,7 @@ class ContentFacts:
     problems: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ()
+    arrival: int = 0
     hops: int = 0
     longest_line: int = 0
     bare_line_ends: bool = False

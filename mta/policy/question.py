@@ -25,6 +25,8 @@ class Subject(StrEnum):
     AUTH_FAILURES = "auth_failures"
     MAILBOX_ROOM = "mailbox_room"
     SITE_FILTERS = "site_filters"
+    MAILBOX_SENDER = "mailbox_sender"
+    MAILBOX_CONTENT = "mailbox_content"
 
 
 class Question(NamedTuple):

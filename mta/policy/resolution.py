@@ -7,7 +7,7 @@ Facts: Courier's aliases (spec 3.6) and accounts (3.8).
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from mta.policy.facts import AccountFact, DomainKind, Resolution, Standing
+from mta.policy.facts import AccountFact, DomainKind, MailboxRules, Resolution, Standing
 from mta.policy.routing import CannotTell
 from mta.protocol import address as addresses
 from mta.protocol import alias_program, extension, verp, virtual_domain
@@ -26,9 +26,9 @@ _NO_WAY_ON = (Standing.UNKNOWN, Standing.DISABLED, Standing.LOOP, Standing.BAD_R
 class Lookup(Protocol):
     """What expansion asks of the directory. `mailbox` is None when there is none, else whether
     it is enabled; `alias` is None when there is none; `quota` and `sizelimit` are those of a
-    mailbox in octets, 0 for none; `postmaster` is that of this host. `separators` are the
-    characters that set a domain's extensions off ("ann+lists"), "" when it has none;
-    `returns_to` is whom a bounce to a return path of ours is for, and raises SrsError;
+    mailbox in octets, 0 for none, and `rules` are its owner's; `postmaster` is that of this host.
+    `separators` are the characters that set a domain's extensions off ("ann+lists"), "" when it
+    has none; `returns_to` is whom a bounce to a return path of ours is for, and raises SrsError;
     `system_account` is the system's user that a local part of the host's own domain belongs to, and
     raises CannotTell. `uucp` is our place among the hosts of UUCP."""
 
@@ -53,6 +53,8 @@ class Lookup(Protocol):
     def quota(self, address: str) -> int: ...
 
     def sizelimit(self, address: str) -> int: ...
+
+    def rules(self, address: str) -> MailboxRules | None: ...
 
 
 def resolve(address: str, lookup: Lookup) -> Resolution:
@@ -80,6 +82,7 @@ def resolve(address: str, lookup: Lookup) -> Resolution:
         sizelimit=lookup.sizelimit(mailbox) if mailbox else 0,
         passing=expansion.passing,
         accounts=expansion.accounts,
+        rules=lookup.rules(mailbox) if mailbox else None,
     )
 
 

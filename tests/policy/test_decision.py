@@ -66,6 +66,8 @@ def test_a_decision_says_how_it_came_about():
         ("blocked_network", False),
         ("dns_lists", False),
         ("backscatter", False),
+        ("mailbox_filter", False),
+        ("mailbox_filter_class", False),
         ("site_filter_recipient", False),
         ("mailbox", False),
         ("alias", False),

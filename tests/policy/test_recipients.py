@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mta.policy.facts import AccountFact, DomainKind, Resolution, Standing
+from mta.policy.facts import AccountFact, DomainKind, MailboxRules, Resolution, Standing
 from mta.policy.recipients import expand
 from mta.policy.resolution import MAX_TARGETS, resolve
 from mta.protocol import srs
@@ -53,6 +53,9 @@ class Book:
 
     def sizelimit(self, address: str) -> int:
         return self.sizelimits.get(address, 0)
+
+    def rules(self, address: str) -> MailboxRules | None:
+        return None
 
 
 def book(*mailboxes: str, **aliases: str) -> Book:
