@@ -20,6 +20,8 @@ from django.utils import timezone
 from mta import dnssec, forwarding, intake, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
+from mta.filter_context import Appliance
+from mta.filters.base import FilterContext
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
@@ -37,7 +39,7 @@ from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
-from mta.queue import commit, destinations, heartbeat, ids, lease, retention, upkeep
+from mta.queue import commit, destinations, heartbeat, ids, lease, releases, retention, upkeep
 from mta.queue.lease import LeasedRecipient
 from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
@@ -48,6 +50,7 @@ from mta.scheduler.workshop import Workshop
 from mta.storage import Storage
 from mta.transports import dsn, registry
 from mta.transports.base import AccountSettings, DeliveryContext, Pool, Transport
+from mta.transports.esmtp import Esmtp
 
 log = logging.getLogger(__name__)
 
@@ -274,6 +277,7 @@ def tick() -> None:
     heartbeat.beat("beat", pid=0)
     for recipient_id in lease.reap():
         maillog.lease_expired(recipient_id=recipient_id)
+    releases.release_due()
     nudge([*(transport.name for transport in transports()), REPORT])
 
 
@@ -401,6 +405,16 @@ def delivery_context(
         program=directory().program,
         webhook=directory().webhook,
     )
+
+
+@lru_cache(maxsize=1)
+def filter_context() -> FilterContext:
+    """What site filters may use of this process."""
+    return Appliance(
+        route,
+        lambda: delivery_context(lambda message_id: b"", lambda recipient_ids: None),
+        Esmtp(),
+    ).context
 
 
 @lru_cache(maxsize=1)
