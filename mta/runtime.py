@@ -21,6 +21,7 @@ from mta import dnssec, forwarding, intake, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
 from mta.filter_context import Appliance
+from mta.filters import registry as site_filters
 from mta.filters.base import FilterContext
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
@@ -415,6 +416,10 @@ def filter_context() -> FilterContext:
         lambda: delivery_context(lambda message_id: b"", lambda recipient_ids: None),
         Esmtp(),
     ).context
+
+
+# Kinds are made with it when they are first asked for.
+site_filters.kinds.context = filter_context()
 
 
 @lru_cache(maxsize=1)

@@ -68,12 +68,10 @@ class Asking:
 @contextmanager
 def appliance_context() -> Iterator[FilterContext]:
     runtime.directory.cache_clear()
-    runtime.filter_context.cache_clear()
     runtime.directory().refresh()
     try:
         yield runtime.filter_context()
     finally:
         runtime.directory.cache_clear()
-        runtime.filter_context.cache_clear()
         connection.ensure_connection()
         disconnect_others()
