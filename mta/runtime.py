@@ -21,6 +21,9 @@ from django.utils import timezone
 from mta import dnssec, forwarding, handed_in, intake, mailbox_judge, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
+from mta.filter_context import Appliance
+from mta.filters import registry as site_filters
+from mta.filters.base import FilterContext
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
@@ -38,7 +41,7 @@ from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
-from mta.queue import commit, destinations, heartbeat, ids, lease, retention, upkeep
+from mta.queue import commit, destinations, heartbeat, ids, lease, releases, retention, upkeep
 from mta.queue.lease import LeasedRecipient
 from mta.queue.loan import Loans
 from mta.queue.loop_connection import LoopConnection
@@ -49,6 +52,7 @@ from mta.scheduler.workshop import Workshop
 from mta.storage import Storage
 from mta.transports import dsn, registry
 from mta.transports.base import AccountSettings, DeliveryContext, Pool, Transport
+from mta.transports.esmtp import Esmtp
 
 log = logging.getLogger(__name__)
 
@@ -288,6 +292,7 @@ def tick() -> None:
     heartbeat.beat("beat", pid=0)
     for recipient_id in lease.reap():
         maillog.lease_expired(recipient_id=recipient_id)
+    releases.release_due()
     nudge([*(transport.name for transport in transports()), REPORT])
 
 
@@ -421,6 +426,20 @@ def delivery_context(
         program=directory().program,
         webhook=directory().webhook,
     )
+
+
+@lru_cache(maxsize=1)
+def filter_context() -> FilterContext:
+    """What site filters may use of this process."""
+    return Appliance(
+        route,
+        lambda: delivery_context(lambda message_id: b"", lambda recipient_ids: None),
+        Esmtp(),
+    ).context
+
+
+# Kinds are made with it when they are first asked for.
+site_filters.kinds.context = filter_context()
 
 
 @lru_cache(maxsize=1)

@@ -5,10 +5,14 @@ the registry or by the entry point group `mta.filters`. It says what it thinks; 
 after time limits, states and trouble.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mta.protocol.sender_check import SenderQuestion, SenderWord
+from mta.protocol.sending_rate import Booking, Usage
 from mta.protocol.site_filter import FilterRequest, FilterStage, FilterTerms, FilterVerdict
+from mta.protocol.slew import Sighting, Word
 
 
 class Trouble(Exception):
@@ -30,8 +34,25 @@ class Option:
         return type(self.default)
 
 
+@dataclass(frozen=True, slots=True)
+class FilterContext:
+    """What the appliance does for kinds that ask in their constructor: `__init__(self, context)`.
+
+    Each call may block on the database or the network, in a thread of its own; it raises Trouble.
+    `sighting` counts a copy of a message, `booking` counts the recipients of a sender, `ask_about`
+    asks the hosts of a sender's domain, `user_name` is that of a uid.
+    """
+
+    sighting: Callable[[Sighting], Awaitable[Word]]
+    booking: Callable[[Usage], Awaitable[Booking]]
+    ask_about: Callable[[SenderQuestion], Awaitable[SenderWord]]
+    user_name: Callable[[int], Awaitable[str]]
+
+
 class Kind(Protocol):
-    """`has_text` says that the row's text is a program of some language (Sieve)."""
+    """A kind that needs more than the request takes a `FilterContext` in its constructor.
+
+    `has_text` says that the row's text is a program of some language (Sieve)."""
 
     name: str
     label: str

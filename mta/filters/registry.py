@@ -24,6 +24,11 @@ GROUP = "mta.filters"
 BUILT_IN = {
     "sieve": "mta.filters.site.sieve:Sieve",
     "command": "mta.filters.site.command:Command",
+    "duplicate_slew": "mta.filters.site.duplicate_slew:DuplicateSlew",
+    "sender_rate": "mta.filters.site.sender_rate:SenderRate",
+    "sender_verification": "mta.filters.site.sender_verification:SenderVerification",
+    "attachments": "mta.filters.site.attachments:Attachments",
+    "headers": "mta.filters.site.headers:Headers",
 }
 
 _CONTRACT = ("name", "label", "stages", "options", "has_text", "check", "judge")

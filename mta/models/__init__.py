@@ -11,6 +11,12 @@ from mta.models.backscatter import AddressTrouble, DsnRefuser
 from mta.models.destination import DeliveryLimit, Destination
 from mta.models.dns_list import DnsList
 from mta.models.domain import Domain
+from mta.models.filter_memory import (
+    SenderVerification,
+    SendingRate,
+    SlewSighting,
+    TimedRelease,
+)
 from mta.models.heartbeat import Heartbeat
 from mta.models.history import Attempt, Event, Refusal, Statistic, Tally
 from mta.models.listener import Listener, MimeMode
@@ -66,13 +72,17 @@ __all__ = [
     "ScriptVersion",
     "SenderGrant",
     "SenderListing",
+    "SenderVerification",
+    "SendingRate",
     "Settings",
     "SiteFilter",
+    "SlewSighting",
     "SpamTrap",
     "State",
     "Statistic",
     "StsPolicy",
     "Tally",
+    "TimedRelease",
     "TlsTally",
     "UucpNeighbor",
     "Webhook",

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from mta.models import Settings
-from mta.queue import backscatter
+from mta.queue import backscatter, verifications
 from mta.queue.listing import fetch
 
 BATCH = 2000
@@ -33,6 +33,9 @@ OVERLAP = timedelta(seconds=60)
 KEEP_STATISTICS = timedelta(days=400)
 KEEP_MINUTES = timedelta(days=8)
 KEEP_HEARTBEATS = timedelta(days=1)
+# The memory of site filters: a filter looks at fewer of its rows, and may be gone.
+KEEP_SIGHTINGS = timedelta(days=366)
+KEEP_RATES = timedelta(days=32)
 
 # One sweeper at a time is enough; the number only has to differ from other advisory locks.
 _SWEEP_LOCK = 0x5EEB
@@ -112,7 +115,7 @@ def sweep(settings: Settings) -> dict[str, int]:
     """Delete what has been kept long enough, for about `SWEEP_SECONDS`; the rest is for next time.
 
     Gives how many messages lost their content, how many were forgotten altogether, and how many
-    refusals, statistics, heartbeats and hints of `mta.queue.backscatter` went.
+    refusals, statistics, heartbeats, hints of `mta.queue.backscatter` and memories of filters went.
     """
     now = timezone.now()
     deadline = time.monotonic() + SWEEP_SECONDS
@@ -127,6 +130,9 @@ def sweep(settings: Settings) -> dict[str, int]:
         "statistics": _delete_old("mta_statistic", "minute", now - KEEP_STATISTICS, deadline),
         "heartbeats": _delete_old("mta_heartbeat", "at", now - KEEP_HEARTBEATS, deadline),
         "backscatter": backscatter.forget(settings, deadline),
+        "slews": _delete_old("mta_slewsighting", "at", now - KEEP_SIGHTINGS, deadline),
+        "rates": _delete_old("mta_sendingrate", "begins", now - KEEP_RATES, deadline),
+        "verifications": verifications.forget(deadline),
         "coarsened": _count(_COARSEN, [now - KEEP_MINUTES, CANDIDATES]),
     }
 

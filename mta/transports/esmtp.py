@@ -6,6 +6,7 @@ is an outcome; exceptions are for faults of our own.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from mta.protocol.dns_resolver import DnsResolver
 from mta.protocol.mx import MxError, MxHost, is_local_address, is_never_local, resolve
@@ -50,16 +51,25 @@ class Esmtp:
 
     def deliver(self, request: DeliveryRequest, context: DeliveryContext) -> Iterator[Outcome]:
         """Raises ValueError for a next hop that `policy.routing` cannot have written."""
-        nexthop = parse_nexthop(request.nexthop, self._mx_port)
         messages = [message for message in request.messages if message.recipients]
         try:
-            # Without any name servers this is trouble with the DNS, too.
-            resolver = None if _is_loopback(nexthop) else DnsResolver(context.dns)
-            targets = targets_of(self._hosts(nexthop, context, resolver), nexthop.ip_version)
+            connector = self.connectors(request.nexthop, context)
         except MxError as error:
             reply = Reply(error.code, error.status, str(error))
             yield from same_for_all(messages, reply, unreachable=True)
             return
+        protected = deque(each for each in messages if each.requiretls)
+        waiting = deque(each for each in messages if not each.requiretls)
+        yield from hand_over(waiting, connector(), context, protected)
+        yield from hand_over(protected, connector(requiretls=True), context)
+
+    def connectors(self, word: str, context: DeliveryContext) -> Callable[..., Connector]:
+        """Makes what opens sessions with a next hop; `requiretls` as for a `Connector`. Raises
+        MxError, ValueError."""
+        nexthop = parse_nexthop(word, self._mx_port)
+        # Without any name servers this is trouble with the DNS, too.
+        resolver = None if _is_loopback(nexthop) else DnsResolver(context.dns)
+        targets = targets_of(self._hosts(nexthop, context, resolver), nexthop.ip_version)
         security = Security(
             nexthop.host,
             nexthop.port,
@@ -68,12 +78,7 @@ class Esmtp:
             relay=nexthop.relay,
             route=_demand_of(nexthop),
         )
-        protected = deque(each for each in messages if each.requiretls)
-        waiting = deque(each for each in messages if not each.requiretls)
-        connector = Connector(targets, nexthop, context, security)
-        yield from hand_over(waiting, connector, context, protected)
-        connector = Connector(targets, nexthop, context, security, requiretls=True)
-        yield from hand_over(protected, connector, context)
+        return partial(Connector, targets, nexthop, context, security)
 
     def _hosts(
         self, nexthop: Nexthop, context: DeliveryContext, resolver: DnsResolver | None
