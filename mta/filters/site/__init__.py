@@ -1,0 +1,1 @@
+"""Step 3, the kinds of site filters; each is one file."""
