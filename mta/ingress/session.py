@@ -45,7 +45,7 @@ class Session(Connection):
     ) -> None:
         super().__init__(house, listener, open_ones, introduction)
         self._verbs = verbs
-        self.reception = Reception(house, Examiner(house.inquiry))
+        self.reception = Reception(house, Examiner(house.inquiry), self.allow)
         self.transaction: Transaction | None = None
         # What BDAT has brought of its content; None before the first.
         self.chunks: Collected | None = None

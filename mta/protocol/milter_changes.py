@@ -63,7 +63,7 @@ class EditedMessage:
             field.raw if field.raw.endswith(b"\r\n") else field.raw + b"\r\n"
             for field in self._fields
         )
-        rest = self._rest if self._pieces is None else b"\r\n" + b"".join(self._pieces)
+        rest = self._rest if self._pieces is None else b"\r\n" + _wire(b"".join(self._pieces))
         edited = header + rest
         return None if edited == self._original else edited
 
@@ -104,3 +104,9 @@ class EditedMessage:
         space = b"" if self._leading_space else b" "
         raw = name + b":" + space + b"\r\n".join(folded) + b"\r\n"
         return Field(name.decode("ascii").lower(), raw)
+
+
+def _wire(body: bytes) -> bytes:
+    """Line ends that are CRLF, the last one too: on the wire there are no others."""
+    lines = _LINE_END.sub(b"\r\n", body)
+    return lines if lines.endswith(b"\r\n") or not lines else lines + b"\r\n"

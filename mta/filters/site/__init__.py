@@ -1,1 +1,1 @@
-"""Step 3, the kinds of site filters; each is one file."""
+"""The kinds of site filters, one file each (`mta.filters.registry` knows them by name)."""
