@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 GROUP = "mta.filters"
 
 BUILT_IN = {
+    "courierfilter": "mta.filters.site.courierfilter:CourierFilter",
+    "milter": "mta.filters.site.milter:Milter",
     "sieve": "mta.filters.site.sieve:Sieve",
     "command": "mta.filters.site.command:Command",
     "duplicate_slew": "mta.filters.site.duplicate_slew:DuplicateSlew",
