@@ -64,10 +64,32 @@ def make_submission(
     router: intake.Router,
     history: list[Record],
 ) -> Submission:
-    """The message for the committer, its Received header on top.
+    """The message for the committer.
 
     `history` are the decisions on the session before this transaction.
     """
+    stored = stamped(transaction, session, content, arrival)
+    accepted = {
+        "session": describe(session),
+        "decisions": history + transaction.decisions,
+        "size": len(stored),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return intake.prepare(
+        arrival,
+        transaction.envelope(session),
+        [(recipient, rcpt.resolution) for recipient, rcpt in transaction.accepted],
+        stored,
+        transaction.policy,
+        router,
+        accepted,
+    )
+
+
+def stamped(
+    transaction: Transaction, session: SessionFacts, content: bytes, arrival: intake.Arrival
+) -> bytes:
+    """The content as it is stored, our Received and what SPF said on top."""
     only = transaction.accepted[0][0].address if len(transaction.accepted) == 1 else ""
     received = trace.received(
         helo=session.helo,
@@ -85,22 +107,7 @@ def make_submission(
         auth_user=session.auth_user,
         recipient=only,
     )
-    stored = b"".join([*_received_spf(transaction, session), received, content])
-    accepted = {
-        "session": describe(session),
-        "decisions": history + transaction.decisions,
-        "size": len(stored),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    return intake.prepare(
-        arrival,
-        transaction.envelope(session),
-        [(recipient, rcpt.resolution) for recipient, rcpt in transaction.accepted],
-        stored,
-        transaction.policy,
-        router,
-        accepted,
-    )
+    return b"".join([*_received_spf(transaction, session), received, content])
 
 
 def _received_spf(transaction: Transaction, session: SessionFacts) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from mta.models.destination import DeliveryLimit, Destination
 from mta.models.dns_list import DnsList
 from mta.models.domain import Domain
 from mta.models.heartbeat import Heartbeat
-from mta.models.history import Attempt, Event, Refusal, Statistic, Tally
+from mta.models.history import Attempt, Event, Refusal, RefusedContent, Statistic, Tally
 from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
 from mta.models.mailbox_script import MailboxScript, ScriptVersion, SenderListing
@@ -24,7 +24,7 @@ from mta.models.retry_override import RetryOverride
 from mta.models.route import Route
 from mta.models.rule import RuleState
 from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
-from mta.models.settings import CheckHelo, DnssecTrust, Settings
+from mta.models.settings import CheckHelo, DnssecTrust, KeptRefusals, Settings
 from mta.models.site_filter import SiteFilter
 from mta.models.tls import StsPolicy, TlsTally
 from mta.models.uucp import UucpNeighbor
@@ -48,6 +48,7 @@ __all__ = [
     "Event",
     "FreemailDomain",
     "Heartbeat",
+    "KeptRefusals",
     "Lease",
     "Listener",
     "Mailbox",
@@ -59,6 +60,7 @@ __all__ = [
     "Program",
     "Recipient",
     "Refusal",
+    "RefusedContent",
     "ReportText",
     "RetryOverride",
     "Route",
