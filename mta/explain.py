@@ -8,7 +8,7 @@ console and the command `explain` call it.
 import asyncio
 import time
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -22,8 +22,9 @@ from mta.explanation import Asked, Destination, Explanation, Passage, Request, c
 from mta.ingress import arguments, content
 from mta.ingress.arguments import BadArgument
 from mta.ingress.division import divide
+from mta.ingress.filtering import Filtering
 from mta.ingress.house import House, Listener
-from mta.ingress.inquiry import Answerer, Examiner, Inquiry
+from mta.ingress.inquiry import Answerer, Consult, Examiner, Inquiry
 from mta.ingress.reception import Reception
 from mta.ingress.transaction import Transaction
 from mta.ingress.wire import Data
@@ -32,7 +33,9 @@ from mta.policy import limits, routing
 from mta.policy.decision import Decision, Stage, Step, Verdict, decide
 from mta.policy.facts import AuthFacts, Facts, Policy, Resolution, SessionFacts
 from mta.policy.question import Answer, Question, Subject
+from mta.protocol.filter_words import NOT_ASKED, ChainVerdict, FilterWord
 from mta.protocol.reply import Reply
+from mta.protocol.site_filter import FilterRequest, FilterTerms
 from mta.queue.commit import RoutedRecipient, failed_recipient, storable
 
 # What a session under TLS is described as; rules only ask whether there is anything.
@@ -57,6 +60,22 @@ def explain(request: Request) -> Explanation:
         house.inquiry.close()
         house.gate.close()
         house.committer.close()
+
+
+async def _would_be_asked(
+    terms: Sequence[FilterTerms],
+    request: FilterRequest,
+    *,
+    unseen: frozenset[str] = frozenset(),
+) -> ChainVerdict:
+    """Which filters have a word; they are not asked, since some of them count what they see."""
+    return ChainVerdict(
+        tuple(
+            FilterWord(each.name, each.kind, each.state, NOT_ASKED, "it would be asked here")
+            for each in terms
+            if each.mandatory or not unseen.issuperset(request.recipients)
+        )
+    )
 
 
 class _Refused(Exception):
@@ -106,8 +125,10 @@ class _Witness(Examiner):
         self._watch = watch
         self._seen: list[tuple[Decision, tuple[Asked, ...]]] = []
 
-    async def judge(self, stage: Stage, facts: Facts, policy: Policy) -> tuple[Decision, Facts]:
-        decision, used = await super().judge(stage, facts, policy)
+    async def judge(
+        self, stage: Stage, facts: Facts, policy: Policy, consult: Consult | None = None
+    ) -> tuple[Decision, Facts]:
+        decision, used = await super().judge(stage, facts, policy, consult)
         # Some answers come from an earlier stage. A decision is pure, so it can be made once more
         # to see which of them it looks at.
         consulted = _Consulted(used.answers)
@@ -131,7 +152,8 @@ class _Walk:
         self._request = request
         self._policy: Policy = house.gate.policy
         self._witness = _Witness(house.inquiry, watch)
-        self._reception = Reception(house, self._witness)
+        filtering = Filtering(house.hostname, _would_be_asked)
+        self._reception = Reception(house, self._witness, filtering)
         self._passages: list[Passage] = []
         self._session = _session(request)
 

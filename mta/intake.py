@@ -5,7 +5,7 @@ recipient's transport and next hop, and sets the times a recipient lives by.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,7 +15,9 @@ from mta.policy.facts import Policy, Resolution, Times
 from mta.protocol import address as addresses
 from mta.protocol import headers, srs
 from mta.protocol.envelope import DOUBLE_BOUNCE_SENDER, Envelope, Recipient
-from mta.queue.commit import RoutedRecipient, Submission
+from mta.protocol.filter_words import Disposition
+from mta.protocol.site_filter import FilterAction
+from mta.queue.commit import RoutedRecipient, Submission, storable
 
 UNROUTED = ("local", "")
 
@@ -44,17 +46,21 @@ def prepare(
     policy: Policy,
     router: Router,
     accepted: dict[str, Any],
+    dispositions: Sequence[Disposition] = (),
 ) -> Submission:
     """The message as it will be committed. `content` has its Received header already.
 
     A recipient that no transport takes is queued all the same: its failure is then an outcome
-    that its sender hears of.
+    that its sender hears of. `dispositions` are what filters want done with it instead.
     """
     expanded = recipients.expand(resolved, verp=envelope.verp)
     facts = headers.scan(content)
     clock = _Clock(arrival.at, envelope, policy)
     rows = [clock.queued(recipient, router) for recipient in expanded.recipients]
     rows += [clock.expanded(recipient) for recipient in expanded.lists]
+    if dispositions:
+        rows = disposed(rows, resolved, dispositions)
+        accepted = accepted | {"dispositions": _described(dispositions)}
     return Submission(
         id=arrival.id,
         at=arrival.at,
@@ -68,6 +74,46 @@ def prepare(
         origin=arrival.origin,
         accepted=accepted,
     )
+
+
+def disposed(
+    rows: Sequence[RoutedRecipient],
+    resolved: Sequence[tuple[Recipient, Resolution]],
+    dispositions: Sequence[Disposition],
+) -> list[RoutedRecipient]:
+    """Those whom a filter holds or discards the message for, held or done with; discarding wins."""
+    changed = list(rows)
+    for each in sorted(dispositions, key=lambda each: each.action is FilterAction.DISCARD):
+        spared = _targets(resolved, each.spared)
+        changed = [row if row.address in spared else _disposed(row, each) for row in changed]
+    return changed
+
+
+def _targets(
+    resolved: Sequence[tuple[Recipient, Resolution]], addresses: frozenset[str]
+) -> set[str]:
+    """Where mail to these recipients goes in the end."""
+    found = [resolution for recipient, resolution in resolved if recipient.address in addresses]
+    return {target for each in found for target in (*each.targets, each.address)}
+
+
+def _disposed(row: RoutedRecipient, disposition: Disposition) -> RoutedRecipient:
+    if row.state not in (State.QUEUED, State.HELD):
+        return row
+    why = f"site filter {disposition.filter}"
+    if disposition.detail:
+        why += f": {disposition.detail}"
+    if disposition.action is FilterAction.DISCARD:
+        return replace(row, state=State.DISCARDED, last_reply=f"discarded by the {why}")
+    return replace(row, state=State.HELD, last_reply=f"held by the {why}")
+
+
+def _described(dispositions: Sequence[Disposition]) -> list[dict[str, Any]]:
+    """For the history."""
+    return [
+        {"action": each.action.value, "filter": each.filter, "detail": storable(each.detail)}
+        for each in dispositions
+    ]
 
 
 class _Clock:

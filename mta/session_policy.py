@@ -19,6 +19,7 @@ from mta.models import (
     KeptRefusals,
     Listener,
     Settings,
+    SiteFilter,
     SpamTrap,
 )
 from mta.models import RuleState as RuleStateRow
@@ -76,6 +77,9 @@ def session_policy(settings: Settings) -> dict[str, Any]:
         "suppress_backscatter": settings.suppress_backscatter,
         "vrfy": settings.vrfy,
         "expn": settings.expn,
+        "site_filters": tuple(
+            row.facts() for row in SiteFilter.objects.exclude(state=SiteFilter.State.OFF)
+        ),
     }
 
 

@@ -56,9 +56,9 @@ def refusal(transactional_db) -> Refusal:
         code=550,
         status="5.7.1",
         text="no such mail here",
-        rule="site_filter",
+        rule="site_filter:words",
         policy_version=1,
-        trace=[{"rule": "site_filter", "matched": True, "detail": "site_filter:words"}],
+        trace=[{"rule": "site_filter:words", "matched": True, "detail": "line 1"}],
         session={},
         content_id=77,
     )

@@ -81,7 +81,7 @@ def _submission(
     if division.unwilling:
         taken = replace(current, accepted=division.kept)
     submission = session.reception.submission(
-        session.facts, taken, content, judgement.arrival, session.history
+        session.facts, taken, content, judgement.arrival, session.history, judgement.filtered
     )
     if not division.failed:
         return submission

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mta.ingress.transaction import Transaction
 from mta.policy.decision import Decision, Verdict
 from mta.policy.facts import RcptFacts
+from mta.policy.site_filter import PREFIX
 from mta.protocol import address as addresses
 from mta.protocol import exdata
 from mta.protocol.envelope import Recipient
@@ -89,6 +90,8 @@ def divide(
     them hears them `unasked` when its access rule says so: Courier's own client never asks."""
     way = _way(current, unasked=unasked)
     recipients = [recipient for recipient, _ in current.accepted]
+    if way is Verdicts.ONE_FOR_ALL:
+        verdicts = _waiting_together(verdicts)
     judged = list(zip(recipients, verdicts, strict=True))
     unwilling = [each for each in judged if not each[1].accepted]
     if not unwilling:
@@ -102,6 +105,14 @@ def divide(
     failed = [each for each in unwilling if each[1].verdict not in takes]
     told = way is not Verdicts.ONE_FOR_ALL or not kept
     return Division(way, judged, kept, unwilling, () if told else failed)
+
+
+def _waiting_together(verdicts: Sequence[Decision]) -> Sequence[Decision]:
+    """One whom a filter cannot judge now makes all wait: no delivery would ask the filter again."""
+    for verdict in verdicts:
+        if verdict.verdict is Verdict.DEFER and verdict.rule.startswith(PREFIX):
+            return [verdict] * len(verdicts)
+    return verdicts
 
 
 def _way(current: Transaction, *, unasked: bool) -> Verdicts:

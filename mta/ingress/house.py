@@ -1,16 +1,32 @@
 """What the sessions of one ingress process share, and the doors they come in by."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from mta.filters import chain
 from mta.ingress.committer import Committer
 from mta.ingress.connections import Connections
 from mta.ingress.gate import PolicyGate
 from mta.ingress.inquiry import Inquiry
 from mta.ingress.wire import Budget
 from mta.intake import Router
+from mta.protocol.filter_words import ChainVerdict
+from mta.protocol.site_filter import FilterRequest, FilterTerms
 from mta.queue.ids import IdMaker
+
+
+class Filters(Protocol):
+    """Asks site filters, as `mta.filters.chain.run` does."""
+
+    def __call__(
+        self,
+        terms: Sequence[FilterTerms],
+        request: FilterRequest,
+        *,
+        unseen: frozenset[str] = frozenset(),
+    ) -> Awaitable[ChainVerdict]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,7 @@ class House:
     budget: Budget
     connections: Connections
     inquiry: Inquiry
+    filters: Filters = chain.run
     has_room: Callable[[], bool] = lambda: True
     tls: ssl.SSLContext | None = None
     stopping: bool = False

@@ -8,7 +8,7 @@ told that there is trouble, which every rule takes as "later".
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -26,6 +26,8 @@ ANSWERS_KEPT = 50_000
 TRANSACTION_SECONDS = 10.0
 
 Answerer = Callable[[Question], Answer]
+# Answers a question that only this session can: about its own mail.
+Consult = Callable[[Question], Awaitable[Answer]]
 
 
 class Inquiry:
@@ -95,14 +97,24 @@ class Examiner:
         """A new transaction, with the whole time for its answers before it."""
         self._left = self._seconds
 
-    async def judge(self, stage: Stage, facts: Facts, policy: Policy) -> tuple[Decision, Facts]:
-        """The decision, and the facts with every answer that it used."""
+    async def judge(
+        self, stage: Stage, facts: Facts, policy: Policy, consult: Consult | None = None
+    ) -> tuple[Decision, Facts]:
+        """The decision, and the facts with every answer that it used.
+
+        `consult` answers what is about this mail alone; such an answer is shared with nobody, and
+        takes its own time.
+        """
         while True:
             try:
                 return decide(stage, facts, policy), facts
             except Unanswered as missing:
                 questions = missing.questions
-            found = dict(zip(questions, await self._answers(questions), strict=True))
+            if consult is not None and questions[0].subject is Subject.SITE_FILTERS:
+                answers = [await consult(question) for question in questions]
+            else:
+                answers = await self._answers(questions)
+            found = dict(zip(questions, answers, strict=True))
             facts = replace(facts, answers={**facts.answers, **found})
 
     async def _answers(self, questions: Sequence[Question]) -> list[Answer]:

@@ -34,7 +34,7 @@ def keep(
         id=arrival.id,
         expires_at=arrival.at + timedelta(seconds=wanted.seconds),
         envelope=asdict(current.envelope(session.facts)),
-        content=transaction.stamped(current, session.facts, content, arrival),
+        content=transaction.traced(current, session.facts, content, arrival),
         most=wanted.octets,
     )
     if kept.size > wanted.octets or not session.house.committer.keep(kept):

@@ -158,6 +158,10 @@ class Connection(SMTP):
         if self._timeout_handle is None:
             self._look_again()
 
+    def allow(self, seconds: float) -> None:
+        """What the client waits for now may take that long beside the time it has itself."""
+        self._reset_timeout(COMMAND_SECONDS + seconds)
+
     def _look_again(self) -> None:
         """Set the one timer of the connection: the deadline, or sooner a look at the pace."""
         soon = min(self._deadline, self.loop.time() + pace.WINDOW_SECONDS)

@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from mta import intake
-from mta.policy import answers
+from mta.policy import answers, site_filter
 from mta.policy.decision import Decision, Step
 from mta.policy.facts import Facts, MailFacts, Policy, RcptFacts, SessionFacts
 from mta.policy.question import Answer, Question, Subject
 from mta.protocol import trace
-from mta.protocol.envelope import Envelope, Recipient, Source
+from mta.protocol.envelope import Envelope, Recipient
+from mta.protocol.filter_words import Disposition
 from mta.protocol.parameters import MailParameters
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.received_spf import received_spf
@@ -28,7 +29,7 @@ Record = dict[str, Any]
 @dataclass(slots=True)
 class Transaction:
     """What the client has given so far. `policy` is the version that judges all of it, `answers`
-    what was looked up for it."""
+    what was looked up for it, `dispositions` what filters want done with it."""
 
     policy: Policy
     mail: MailFacts
@@ -36,6 +37,12 @@ class Transaction:
     accepted: list[tuple[Recipient, RcptFacts]] = field(default_factory=list)
     decisions: list[Record] = field(default_factory=list)
     answers: Mapping[Question, Answer] = field(default_factory=dict)
+    dispositions: list[Disposition] = field(default_factory=list)
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """The recipients whose owners take the message whatever it holds."""
+        return frozenset(each.address for each, rcpt in self.accepted if rcpt.unseen)
 
     def facts(self, session: SessionFacts, **stage: Any) -> Facts:
         return Facts(session=session, mail=self.mail, answers=self.answers, **stage)
@@ -44,7 +51,7 @@ class Transaction:
         return Envelope(
             reverse_path=self.mail.reverse_path,
             recipients=tuple(recipient for recipient, _ in self.accepted),
-            source=Source.SUBMISSION if session.auth_user else Source.ESMTP,
+            source=session.source,
             ret=self.parameters.ret,
             envid=self.parameters.envid,
             smtputf8=self.mail.smtputf8,
@@ -56,40 +63,10 @@ class Transaction:
         )
 
 
-def make_submission(
-    transaction: Transaction,
-    session: SessionFacts,
-    content: bytes,
-    arrival: intake.Arrival,
-    router: intake.Router,
-    history: list[Record],
-) -> Submission:
-    """The message for the committer.
-
-    `history` are the decisions on the session before this transaction.
-    """
-    stored = stamped(transaction, session, content, arrival)
-    accepted = {
-        "session": describe(session),
-        "decisions": history + transaction.decisions,
-        "size": len(stored),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    return intake.prepare(
-        arrival,
-        transaction.envelope(session),
-        [(recipient, rcpt.resolution) for recipient, rcpt in transaction.accepted],
-        stored,
-        transaction.policy,
-        router,
-        accepted,
-    )
-
-
-def stamped(
+def traced(
     transaction: Transaction, session: SessionFacts, content: bytes, arrival: intake.Arrival
 ) -> bytes:
-    """The content as it is stored, our Received and what SPF said on top."""
+    """The message with our trace on top: what SPF said, and the Received field."""
     only = transaction.accepted[0][0].address if len(transaction.accepted) == 1 else ""
     received = trace.received(
         helo=session.helo,
@@ -108,6 +85,39 @@ def stamped(
         recipient=only,
     )
     return b"".join([*_received_spf(transaction, session), received, content])
+
+
+def make_submission(
+    transaction: Transaction,
+    session: SessionFacts,
+    content: bytes,
+    arrival: intake.Arrival,
+    router: intake.Router,
+    history: list[Record],
+    filtered: bytes | None = None,
+) -> Submission:
+    """The message for the committer, its Received header on top.
+
+    `history` are the decisions on the session before this transaction. `filtered` is the message
+    with its trace as filters have changed it, None when none has.
+    """
+    stored = traced(transaction, session, content, arrival) if filtered is None else filtered
+    accepted = {
+        "session": describe(session),
+        "decisions": history + transaction.decisions,
+        "size": len(stored),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return intake.prepare(
+        arrival,
+        transaction.envelope(session),
+        [(recipient, rcpt.resolution) for recipient, rcpt in transaction.accepted],
+        stored,
+        transaction.policy,
+        router,
+        accepted,
+        transaction.dispositions,
+    )
 
 
 def _received_spf(transaction: Transaction, session: SessionFacts) -> Iterator[bytes]:
@@ -139,9 +149,9 @@ def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
     """A decision for the history of an accepted message.
 
     Of the steps only the one that answered is kept: `decide` is pure and the version is known,
-    so that the rest can be told again.
+    so that the rest can be told again. What filters said cannot, and is kept.
     """
-    last = decision.steps[-1:]
+    last = [*filter(_is_of_a_filter, decision.steps[:-1]), *decision.steps[-1:]]
     return {
         "at": at.isoformat(),
         "stage": decision.stage.value,
@@ -155,6 +165,10 @@ def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
             for step in last
         ],
     }
+
+
+def _is_of_a_filter(step: Step) -> bool:
+    return step.rule.startswith(site_filter.PREFIX)
 
 
 def refusal_record(

@@ -13,7 +13,6 @@ from mta.filters.sieve.compiling import CAPABILITIES
 from mta.ingress.gate import reconnecting
 from mta.ingress.house import House
 from mta.ingress.inquiry import Examiner
-from mta.ingress.reception import Reception
 from mta.mailbox_scripts import MAX_SCRIPT_OCTETS
 from mta.managesieve import scripts
 from mta.managesieve.connection import (
@@ -56,7 +55,7 @@ class Session(Connection):
         super().__init__(house, open_ones)
         self._threads = threads
         self._errors = 0
-        self.sign_in = SignIn(self, Reception(house, Examiner(house.inquiry)))
+        self.sign_in = SignIn(self, Examiner(house.inquiry))
 
     async def converse(self) -> None:
         self._admit()

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mta', '0014_filters'),
+        ('mta', '0015_site_filters'),
     ]
 
     operations = [

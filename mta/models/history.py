@@ -81,7 +81,7 @@ class Refusal(models.Model):
     code = models.IntegerField()
     status = models.CharField(max_length=11)
     text = models.TextField()
-    rule = models.CharField(max_length=40)
+    rule = models.CharField(max_length=100)
     policy_version = models.BigIntegerField()
     enforced = models.BooleanField(db_default=True)
     message_id = models.BigIntegerField(null=True)

@@ -6,6 +6,8 @@ Rules make their questions here; `mta.answers` answers them.
 from enum import StrEnum
 
 from mta.policy.question import Answer, Question, Subject
+from mta.protocol.filter_words import ChainVerdict
+from mta.protocol.site_filter import FilterStage
 from mta.protocol.spf import Identity, Result, SpfResult
 
 
@@ -68,6 +70,20 @@ def auth_failures(client_ip: str) -> Question:
 def mailbox_room(address: str, quota: int, size: int) -> Question:
     """Whether so many octets fit into the mailbox; 0 is no quota."""
     return Question(Subject.MAILBOX_ROOM, (address, str(quota), str(size)))
+
+
+def site_filters(stage: FilterStage, subject: str = "") -> Question:
+    """What the site filters of a stage say; `subject` tells the questions of a session apart.
+
+    The session asks them itself: the answer is about its mail, and no other's.
+    """
+    return Question(Subject.SITE_FILTERS, (stage.value, subject))
+
+
+def site_filters_answer(chain: ChainVerdict) -> Answer:
+    """The words are "refused" and "passed"; the text names every filter."""
+    names = ", ".join(f"{word.name}: {word.verdict}" for word in chain.words)
+    return Answer("refused" if chain.refusal else "passed", names, chain=chain)
 
 
 def spf_answer(result: SpfResult, seconds: float) -> Answer:

@@ -18,6 +18,7 @@ from mta.policy import (
     relay,
     return_address,
     sender,
+    site_filter,
     spf,
     verdict,
 )
@@ -85,6 +86,7 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         limits.connections_per_address,
         limits.connections_per_network,
         limits.new_connections,
+        site_filter.site_filter_connect,
     ),
     # What HELO said is judged at MAIL, so that AUTH can come between.
     Stage.HELO: (),
@@ -105,12 +107,14 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         return_address.sender_domain,
         return_address.bad_mail_host,
         return_address.dsn_refuser,
+        site_filter.site_filter_sender,
     ),
     Stage.RCPT: (
         limits.too_many_recipients,
         client.blocked_network,
         client.dns_lists,
         backscatter.backscatter,
+        site_filter.site_filter_recipient,
         recipients.mailbox,
         recipients.alias,
         recipients.srs,
@@ -132,9 +136,14 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         spf.spf_from,
         content.spam_trap,
         content.mime,
+        site_filter.site_filter_content,
     ),
     # Asked once for each recipient after the content was accepted.
-    Stage.VERDICT: (verdict.mailbox_size, verdict.mailbox_quota),
+    Stage.VERDICT: (
+        site_filter.site_filter_verdict,
+        verdict.mailbox_size,
+        verdict.mailbox_quota,
+    ),
 }
 
 _DEFAULT_REPLIES: Mapping[Stage, Reply] = {
@@ -148,29 +157,33 @@ _DEFAULT_REPLIES: Mapping[Stage, Reply] = {
 }
 
 
-def decide(stage: Stage, facts: Facts, policy: Policy) -> Decision:
+def decide(
+    stage: Stage, facts: Facts, policy: Policy, rules: tuple[Rule, ...] | None = None
+) -> Decision:
     """The verdict on one stage, with its trace. Pure: no I/O, no clock, no chance.
 
-    Raises Unanswered when a rule asks what is not among the facts; call it again with that.
+    `rules` are those of the stage, unless mail without a session is to be judged. Raises
+    Unanswered when a rule asks what is not among the facts; call it again with that.
     """
     steps: list[Step] = []
-    for rule in RULES[stage]:
+    for rule in RULES[stage] if rules is None else rules:
         state = rule.state(policy)
         if state is RuleState.OFF:
             steps.append(_step(rule.__name__, False, "switched off"))
             continue
         finding = rule.check(facts, policy)
+        name = finding.by or rule.__name__
+        for word in finding.words:
+            steps.append(Step(word.name, word.matched, word.detail, word.reply))
         if not finding.answered:
             steps.append(_step(rule.__name__, False, finding.detail))
         elif finding.reply is not None and (finding.log_only or state is RuleState.LOG):
             detail = f"only logged: {finding.detail}"
             steps.append(Step(rule.__name__, True, detail, finding.reply))
         else:
-            steps.append(_step(rule.__name__, True, finding.detail))
+            steps.append(_step(name, True, finding.detail))
             reply = finding.reply or _DEFAULT_REPLIES[stage]
-            return Decision(
-                stage, _verdict(reply), reply, rule.__name__, tuple(steps), policy.version
-            )
+            return Decision(stage, _verdict(reply), reply, name, tuple(steps), policy.version)
     reply = _DEFAULT_REPLIES[stage]
     return Decision(stage, Verdict.ACCEPT, reply, "default", tuple(steps), policy.version)
 

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from mta.policy.question import Answer, Question, Unanswered
 from mta.protocol.bang_path import Neighbourhood
+from mta.protocol.envelope import Source
+from mta.protocol.site_filter import FilterStage, FilterTerms
 
 MAX_TERMS_KEPT = 10_000
 
@@ -194,6 +197,7 @@ class Policy:
     vrfy: bool = False
     expn: bool = False
     uucp: Neighbourhood = Neighbourhood()
+    site_filters: tuple[FilterTerms, ...] = ()
     _terms: dict[tuple[str, str], Terms] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -211,6 +215,20 @@ class Policy:
             if kind is not None:
                 return kind
         return None
+
+    def filters_at(self, stage: FilterStage, source: Source) -> tuple[FilterTerms, ...]:
+        """The site filters that are asked there, in their order."""
+        return self._filters_at.get((stage, source), ()) if self.site_filters else ()
+
+    @cached_property
+    def _filters_at(self) -> Mapping[tuple[FilterStage, Source], tuple[FilterTerms, ...]]:
+        ordered = sorted(self.site_filters, key=lambda terms: (terms.position, terms.name))
+        places: dict[tuple[FilterStage, Source], tuple[FilterTerms, ...]] = {}
+        for terms in ordered:
+            for source in terms.sources:
+                place = (terms.stage, source)
+                places[place] = (*places.get(place, ()), terms)
+        return places
 
     def times_for(self, transport: str, address: str) -> Times:
         """Field by field: the word of the domain or its nearest ".parent", else the transport's,
@@ -256,8 +274,9 @@ class SessionFacts:
     """One connection. `client_ip` is "" for a local program; IPv4-mapped is given as IPv4.
 
     `tls` describes the cipher, "" in clear. `certificate` are the mail addresses in a client
-    certificate that was verified. The counts include this connection and are 0 where they are not
-    counted (a simulator).
+    certificate that was verified. `handed_in` is how mail came that has no session, from the
+    local user `uid`. The counts include this connection and are 0 where they are not counted (a
+    simulator).
     """
 
     client_ip: str
@@ -273,6 +292,14 @@ class SessionFacts:
     same_address: int = 0
     same_network: int = 0
     all_connections: int = 0
+    handed_in: Source | None = None
+    uid: int | None = None
+
+    @property
+    def source(self) -> Source:
+        if self.handed_in is not None:
+            return self.handed_in
+        return Source.SUBMISSION if self.auth_user else Source.ESMTP
 
     @property
     def is_loopback(self) -> bool:
@@ -354,10 +381,16 @@ class MailFacts:
 
 @dataclass(frozen=True, slots=True)
 class RcptFacts:
-    """RCPT: `earlier` counts the recipients accepted before in this transaction."""
+    """RCPT: `earlier` counts the recipients accepted before in this transaction.
+
+    `unseen` says that the owner's own rules take the message whatever it holds: site filters that
+    are not mandatory have no word on it. `address` is as the client gave it.
+    """
 
     resolution: Resolution
     earlier: int = 0
+    unseen: bool = False
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

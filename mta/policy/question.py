@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from mta.protocol.filter_words import ChainVerdict
+
 
 class Subject(StrEnum):
     """What a question is about; each has one answerer in `mta.answers`."""
@@ -22,6 +24,7 @@ class Subject(StrEnum):
     ADDRESS_TROUBLE = "address_trouble"
     AUTH_FAILURES = "auth_failures"
     MAILBOX_ROOM = "mailbox_room"
+    SITE_FILTERS = "site_filters"
 
 
 class Question(NamedTuple):
@@ -42,13 +45,14 @@ class Answer:
     """What came back: a word of the subject, a text for people, further values.
 
     `TROUBLE` is the word when there was no answer for now. `seconds` says how long it may be
-    used again.
+    used again. `chain` is what site filters said.
     """
 
     word: str
     text: str = ""
     values: tuple[str, ...] = ()
     seconds: float = 0.0
+    chain: ChainVerdict | None = None
 
     @property
     def is_trouble(self) -> bool:

@@ -15,16 +15,31 @@ FINDINGS_KEPT = 2048
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """What one of several said; `name` is that of the step in the trace. `reply` is what it would
+    have refused with if it did not only log."""
+
+    name: str
+    matched: bool
+    detail: str
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What a rule found. It answers by accepting (reply None) or with a reply of its own.
 
     `log_only` is set by a rule whose own entry says so (a DNS list); the stage then goes on.
+    `words` are what several of one kind said who were asked together (site filters); `by` is the
+    name of the one who answered.
     """
 
     detail: str
     answered: bool = False
     reply: Reply | None = None
     log_only: bool = False
+    words: tuple[Word, ...] = ()
+    by: str = ""
 
 
 class Rule:

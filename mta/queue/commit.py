@@ -22,8 +22,9 @@ from mta.queue.loop_connection import LoopConnection, Statement
 
 @dataclass(frozen=True, slots=True)
 class RoutedRecipient:
-    """A recipient with its transport and next hop; `state` is queued, expanded for a list that
-    was replaced by its members, or failed for one who refused what others took. `warn_at` is None
+    """A recipient with its transport and next hop; `state` is queued, held or discarded as a filter
+    wants it, expanded for a list that was replaced by its members, or failed for one who refused
+    what others took. `warn_at` is None
     when no delay is ever reported."""
 
     address: str
@@ -258,6 +259,7 @@ FROM (VALUES ('accepted', %(accepted)s::int8), ('refused', %(refused)s::int8)) A
 WHERE count > 0
 """
 _STATEMENT = Statement("commit", _INSERT)
+_PENDING = (State.QUEUED, State.HELD)
 
 
 def _starts(submissions: Sequence[Submission]) -> Iterator[tuple[Submission, int]]:
@@ -273,7 +275,7 @@ def _message_row(submission: Submission, start: int) -> dict[str, Any]:
     return {
         "id": submission.id,
         "at": submission.at.timestamp(),
-        "pending": sum(row.state is State.QUEUED for row in submission.recipients),
+        "pending": sum(row.state in _PENDING for row in submission.recipients),
         "reverse_path": envelope.reverse_path,
         "source": envelope.source,
         "auth_user": envelope.auth_user,
@@ -296,7 +298,6 @@ def _message_row(submission: Submission, start: int) -> dict[str, Any]:
 
 
 def _recipient_row(submission: Submission, row: RoutedRecipient) -> dict[str, Any]:
-    queued = row.state is State.QUEUED
     return {
         "message_id": submission.id,
         "address": row.address,
@@ -309,9 +310,9 @@ def _recipient_row(submission: Submission, row: RoutedRecipient) -> dict[str, An
         "next_attempt": row.next_attempt.timestamp(),
         "expires_at": row.expires_at.timestamp(),
         "warn_at": row.warn_at.timestamp() if row.warn_at else None,
-        "last_reply": row.last_reply,
+        "last_reply": storable(row.last_reply),
         "report": row.report,
-        "finished_at": None if queued else submission.at.timestamp(),
+        "finished_at": None if row.state in _PENDING else submission.at.timestamp(),
     }
 
 

@@ -40,6 +40,8 @@ _SOURCE_WORDS = {
     "dsn": "Written here to report on another message",
     "forward": "Sent on from here",
 }
+_FILTER = "site_filter:"
+_TOLD_APART = ("decisions", "session", "dispositions")
 _HUMAN_WORDS = {
     "held": "Held",
     "released": "Released",
@@ -135,11 +137,31 @@ def _accepted(message_id: int, event: Event) -> Iterator[TimelineEntry]:
         began = _time(decisions[0], event.at) if decisions else event.at
         yield TimelineEntry(began, "session", _session_sentence(session), "", session)
     for decision in decisions:
+        yield from _filter_entries(decision, event.at)
         yield decision_entry(decision, event.at)
-    detail = {key: value for key, value in data.items() if key not in ("decisions", "session")}
+    detail = {key: value for key, value in data.items() if key not in _TOLD_APART}
     size = f" ({data['size']:,} octets)" if isinstance(data.get("size"), int) else ""
     sentence = f"Queued as {encode_queue_id(message_id)}{size}."
     yield TimelineEntry(event.at, "queued", sentence, "", detail)
+    for disposition in data.get("dispositions", []):
+        yield _disposition_entry(disposition, event.at)
+
+
+def _filter_entries(decision: Detail, default_at: datetime) -> Iterator[TimelineEntry]:
+    """What each site filter said, and how long it took; the one that decided says it itself."""
+    at = _time(decision, default_at)
+    for step in decision.get("steps", []):
+        name = str(step.get("rule", ""))
+        if name.startswith(_FILTER) and name != decision.get("rule"):
+            sentence = f"Site filter {name.removeprefix(_FILTER)}: {step.get('detail', '')}"
+            yield TimelineEntry(at, "filter", sentence, "", step)
+
+
+def _disposition_entry(disposition: Detail, at: datetime) -> TimelineEntry:
+    kind = "held" if disposition.get("action") == "hold" else "discarded"
+    why = f": {disposition['detail']}" if disposition.get("detail") else ""
+    sentence = f"{kind.capitalize()} by the site filter {disposition.get('filter', '')}{why}"
+    return TimelineEntry(at, kind, sentence, "", disposition)
 
 
 def decision_entry(decision: Detail, default_at: datetime) -> TimelineEntry:
@@ -171,8 +193,14 @@ def _decision_sentence(stage: str, subject: str, verdict: str, decision: Detail)
 
 
 def _matched_detail(decision: Detail) -> str:
-    """What the step that decided has to say: the last one that matched."""
-    matched = [step for step in decision.get("steps", []) if step.get("matched")]
+    """What the step that decided has to say: the last one that matched. Filters have entries of
+    their own."""
+    matched = [
+        step
+        for step in decision.get("steps", [])
+        if step.get("matched")
+        and (step["rule"] == decision.get("rule") or not step["rule"].startswith(_FILTER))
+    ]
     return str(matched[-1].get("detail", "")) if matched else ""
 
 
