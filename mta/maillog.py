@@ -70,6 +70,11 @@ def forwarded(queue_id: str, recipient: str, addresses: int, forward_queue_id: s
     _info("forwarded", id=queue_id, to=recipient, addresses=addresses, forward=forward_queue_id)
 
 
+def read(actor: str, what: str) -> None:
+    """An administrator has looked into somebody's mail."""
+    _info("read", by=actor, what=what)
+
+
 def controlled(verb: str, actor: str, recipients: int, reason: str) -> None:
     """Somebody held, released, retried or cancelled that many recipients."""
     _info(verb, by=actor, recipients=recipients, reason=reason)

@@ -16,13 +16,23 @@ from mta.models import (
     DnsList,
     DsnRefuser,
     FreemailDomain,
+    KeptRefusals,
     Listener,
     Settings,
     SiteFilter,
     SpamTrap,
 )
 from mta.models import RuleState as RuleStateRow
-from mta.policy.facts import Access, DnsListFact, Limits, MimeMode, RuleState, SpfTerms, Terms
+from mta.policy.facts import (
+    Access,
+    DnsListFact,
+    Keeping,
+    Limits,
+    MimeMode,
+    RuleState,
+    SpfTerms,
+    Terms,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +55,11 @@ def session_policy(settings: Settings) -> dict[str, Any]:
     return {
         "access": _access(),
         "limits": _limits(settings),
+        "keeping": Keeping(
+            settings.keep_refused.total_seconds(),
+            settings.keep_refused_octets,
+            settings.keep_refused_of == KeptRefusals.FILTERS,
+        ),
         "terms": _terms(settings),
         "listeners": {row.name: _listener(row) for row in Listener.objects.all()},
         "rule_states": {row.rule: RuleState(row.state) for row in RuleStateRow.objects.all()},

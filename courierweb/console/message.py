@@ -14,11 +14,11 @@ from courierweb.console.explain_form import explain_url
 from courierweb.console.page import page, render_page
 from courierweb.console.queue import VERBS
 from mta import retry_times
-from mta.models import Message, Refusal
+from mta.models import Message, Refusal, RefusedContent
 from mta.models.message import LIVE_STATES
 from mta.policy.decision import Stage
 from mta.protocol.queue_id import decode_queue_id, encode_queue_id
-from mta.queue import history
+from mta.queue import history, refused_content
 from mta.queue.history import MessageSummary, TimelineEntry
 
 MOST_ENTRIES = 500
@@ -60,7 +60,9 @@ def message(request: HttpRequest, queue_id: str) -> HttpResponse:
         lines=list(_lines(entries[:MOST_ENTRIES])),
         hidden=max(len(entries) - MOST_ENTRIES, 0),
         explain_url=_explain_message(summary, entries),
-        headers=_headers(summary.message_id) if summary.has_content else [],
+        headers=header_fields(history.content_head(summary.message_id, MOST_HEADER_OCTETS))
+        if summary.has_content
+        else [],
         forecasts=retry_times.of_message(summary.message_id, MOST_ATTEMPTS)
         if live & WAITING
         else [],
@@ -89,12 +91,18 @@ def source(request: HttpRequest, queue_id: str) -> HttpResponse:
 @require_safe
 def refusal(request: HttpRequest, refusal_id: int) -> HttpResponse:
     row = get_object_or_404(Refusal, pk=refusal_id)
+    kept = RefusedContent.objects.filter(pk=row.content_id).defer("content").first()
+    head = refused_content.head(kept.pk, MOST_HEADER_OCTETS) if kept else b""
     return render_page(
         request,
         "console/refusal.html",
         f"Refusal {row.pk}",
         refusal=row,
         queue_id=encode_queue_id(row.message_id) if row.message_id else "",
+        kept=kept,
+        headers=header_fields(head),
+        accepted_as=encode_queue_id(row.accepted_as) if row.accepted_as else "",
+        may_act=request.user.has_perm("mta.change_recipient"),
         explain_url=_explain_refusal(row),
         lines=list(_lines(_refusal_entries(row))),
         steps=row.trace if isinstance(row.trace, list) else [],
@@ -148,9 +156,9 @@ def _refusal_entries(row: Refusal) -> Iterator[TimelineEntry]:
     yield TimelineEntry(row.at, kind, sentence, "", {"policy version": row.policy_version})
 
 
-def _headers(message_id: int) -> list[tuple[str, str]]:
-    """Names and values of the header fields, unfolded."""
-    head = history.content_head(message_id, MOST_HEADER_OCTETS).decode("utf-8", "replace")
+def header_fields(octets: bytes) -> list[tuple[str, str]]:
+    """Names and values of the header fields at the beginning of a message, unfolded."""
+    head = octets.decode("utf-8", "replace")
     fields: list[tuple[str, str]] = []
     for line in head.split("\r\n\r\n", 1)[0].split("\r\n"):
         if line[:1] in (" ", "\t") and fields:

@@ -10,8 +10,8 @@ from mta.queue import history
 from mta.queue.history import RefusalFilter
 
 PAGE_SIZE = 50
-TEXTS = ("rule", "stage", "recipient", "client")
-MODES = {"enforced": True, "logged": False}
+TEXTS = ("rule", "stage", "recipient", "client", "filter", "text")
+MODES = {"enforced": True, "logged": False, "kept": True}
 
 
 @page("mta.view_refusal")
@@ -44,6 +44,9 @@ def _read(data: QueryDict) -> FilterForm[RefusalFilter]:
             recipient=words["recipient"],
             client_ip=words["client"],
             enforced=MODES.get(words["mode"]),
+            kept=words["mode"] == "kept",
+            filter_name=words["filter"],
+            text=words["text"],
             since=None if within is None else timezone.now() - within,
         )
     )

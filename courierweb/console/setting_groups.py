@@ -112,6 +112,8 @@ SETTING_GROUPS: tuple[Group, ...] = (
             "fields": (
                 ("keep_history", "keep_content"),
                 ("keep_refusals", "keep_tls"),
+                ("keep_refused", "keep_refused_octets"),
+                "keep_refused_of",
                 "keep_destinations",
                 "keep_temporary",
                 ("minfree", "respawnmemory"),

@@ -7,14 +7,13 @@ what becomes of it then is in `mta.ingress.division`.
 from dataclasses import replace
 
 from mta import maillog
-from mta.ingress import replies, transaction
+from mta.ingress import keeping, replies, transaction
 from mta.ingress.committer import CommitFailed
 from mta.ingress.division import Division, divide
 from mta.ingress.reception import Judgement
 from mta.ingress.session import Session
 from mta.ingress.transaction import Transaction
 from mta.ingress.wire import Data
-from mta.policy.decision import Decision
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.reply import Reply
 from mta.queue.commit import Submission, failed_recipient
@@ -26,11 +25,11 @@ async def accept(session: Session, current: Transaction, received: Data) -> None
         return session.complain(replies.NO_MEMORY)
     judgement = await session.reception.content(session.facts, current, received)
     if judgement.content is None:
-        return _refuse(session, current, judgement.decision)
+        return _refuse(session, current, judgement, received.content)
     terms = current.policy.terms_for(session.facts.client_ip, session.facts.listener)
     division = divide(current, judgement.verdicts, unasked=terms.exdata)
     if not division.is_taken:
-        return _nobody_takes_it(session, current, division)
+        return _nobody_takes_it(session, current, judgement, division)
     submission = _submission(session, current, judgement, judgement.content, division)
     try:
         await session.house.committer.commit(submission)
@@ -38,20 +37,26 @@ async def accept(session: Session, current: Transaction, received: Data) -> None
         return session.say(replies.NO_STORAGE if failed.no_storage else replies.LOCAL_TROUBLE)
     session.patience.accepted()
     _log_accepted(session, current, submission)
-    _put_on_record(session, current, division, submission.id)
+    _put_on_record(session, current, judgement, division, submission.id)
     queued = Reply(250, "2.0.0", f"Ok: queued as {encode_queue_id(submission.id)}")
     return session.say_encoded(division.answer(queued))
 
 
-def _refuse(session: Session, current: Transaction, decision: Decision) -> None:
-    """The content as such is refused."""
+def _refuse(
+    session: Session, current: Transaction, judgement: Judgement, content: bytes | None
+) -> None:
+    """The content as such is refused; it is None when it was too big to be read."""
+    decision = judgement.decision
+    kept = keeping.keep(session, current, [decision], content, judgement.arrival)
     recipients = " ".join(recipient.address for recipient, _ in current.accepted[:20])
-    session.refused(decision, recipients, current.mail.reverse_path)
+    session.refused(decision, recipients, current.mail.reverse_path, content_id=kept)
     session.complain(decision.reply)
 
 
-def _nobody_takes_it(session: Session, current: Transaction, division: Division) -> None:
-    _put_on_record(session, current, division, None)
+def _nobody_takes_it(
+    session: Session, current: Transaction, judgement: Judgement, division: Division
+) -> None:
+    _put_on_record(session, current, judgement, division, None)
     if division.says_each:
         return session.say_encoded(division.answer(division.common_refusal()))
     return session.complain(division.common_refusal())
@@ -85,12 +90,18 @@ def _submission(
 
 
 def _put_on_record(
-    session: Session, current: Transaction, division: Division, message_id: int | None
+    session: Session,
+    current: Transaction,
+    judgement: Judgement,
+    division: Division,
+    message_id: int | None,
 ) -> None:
     """What recipients said who do not take the message, and what rules that only log said."""
     reverse_path = current.mail.reverse_path
+    decisions = [verdict for _, verdict in division.refusals]
+    kept = keeping.keep(session, current, decisions, judgement.content, judgement.arrival)
     for recipient, verdict in division.refusals:
-        session.refused(verdict, recipient.address, reverse_path, message_id)
+        session.refused(verdict, recipient.address, reverse_path, message_id, kept)
     for recipient, verdict in division.logged:
         session.logged(verdict, recipient.address, reverse_path)
 

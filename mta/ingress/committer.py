@@ -11,15 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import DatabaseError, OperationalError, connection
 
-from mta.queue import commit
+from mta.queue import commit, refused_content
 from mta.queue.commit import RefusalRecord, Submission
 from mta.queue.loop_connection import NO_STORAGE, LoopConnection
+from mta.queue.refused_content import KeptContent
 
 log = logging.getLogger(__name__)
 
 BATCH_COUNT = 500
 BATCH_OCTETS = 64 * 1024 * 1024
 REFUSALS_KEPT = 10_000
+# Of refused mail that is kept, so many octets may wait to be stored.
+KEPT_OCTETS = 64 * 1024 * 1024
 
 
 class CommitFailed(Exception):
@@ -43,6 +46,7 @@ class Committer:
         self._waiting: list[tuple[Submission, asyncio.Future[None]]] = []
         self._refusals: list[RefusalRecord] = []
         self._running = False
+        self._keeping_octets = 0
         self.lost_refusals = 0
 
     async def commit(self, submission: Submission) -> None:
@@ -61,9 +65,23 @@ class Committer:
         self._refusals.append(refusal)
         self._start()
 
+    def keep(self, kept: KeptContent) -> bool:
+        """Have the content of refused mail stored, beside the commits; False when too much of it
+        waits already. What the database does not take then is lost, and said in the log."""
+        if self._keeping_octets + kept.size > KEPT_OCTETS:
+            return False
+        self._keeping_octets += kept.size
+        loop = asyncio.get_running_loop()
+        storing = loop.run_in_executor(self._thread, _keep, kept)
+        storing.add_done_callback(lambda _: self._kept(kept.size))
+        return True
+
+    def _kept(self, octets: int) -> None:
+        self._keeping_octets -= octets
+
     async def drain(self) -> None:
         """Wait until everything given so far is written."""
-        while self._running or self._waiting or self._refusals:
+        while self._running or self._waiting or self._refusals or self._keeping_octets:
             await asyncio.sleep(0.01)
 
     def close(self) -> None:
@@ -143,3 +161,12 @@ def _write_each(
         log.error("the database did not take %d messages: %s", len(submissions), failed)
         connection.close()
     return results
+
+
+def _keep(kept: KeptContent) -> None:
+    """In the committer's thread. The refusal has been said: nothing depends on this."""
+    try:
+        refused_content.store(kept)
+    except DatabaseError as error:
+        log.error("the content of refused mail is not kept: %s", error)
+        connection.close()

@@ -122,12 +122,13 @@ class Session(Connection):
         recipient: str,
         reverse_path: str | None = None,
         message_id: int | None = None,
+        content_id: int | None = None,
     ) -> None:
         """Put a refusal on record; `reverse_path` is None before MAIL, `message_id` is that of a
-        message that others took."""
+        message that others took, `content_id` that of a content that is kept."""
         self.logged(decision, recipient, reverse_path)
         record = transaction.refusal_record(decision, self.facts, reverse_path, recipient, now())
-        self.house.committer.refused(replace(record, message_id=message_id))
+        self.house.committer.refused(replace(record, message_id=message_id, content_id=content_id))
         maillog.refused(
             client_ip=self.facts.client_ip,
             helo=self.facts.helo,

@@ -10,11 +10,9 @@ from functools import partial
 from django.db import DatabaseError, InterfaceError
 
 from mta.filters.sieve.vocabulary import capabilities
-from mta.ingress.filtering import Filtering
 from mta.ingress.gate import reconnecting
 from mta.ingress.house import House
 from mta.ingress.inquiry import Examiner
-from mta.ingress.reception import Reception
 from mta.mailbox_scripts import MAX_SCRIPT_OCTETS
 from mta.managesieve import scripts
 from mta.managesieve.connection import (
@@ -57,8 +55,7 @@ class Session(Connection):
         super().__init__(house, open_ones)
         self._threads = threads
         self._errors = 0
-        filtering = Filtering(house.hostname, house.filters)
-        self.sign_in = SignIn(self, Reception(house, Examiner(house.inquiry), filtering))
+        self.sign_in = SignIn(self, Examiner(house.inquiry))
 
     async def converse(self) -> None:
         self._admit()

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from mta import maillog
 from mta.ingress import auth, sign_in, transaction
-from mta.ingress.reception import Reception
+from mta.ingress.inquiry import Examiner
 from mta.managesieve.connection import STRANGER_SECONDS, Connection, End
 from mta.policy import sender
-from mta.policy.decision import Decision
+from mta.policy.decision import Decision, Stage
 from mta.policy.facts import AuthFacts, Facts, Policy
 from mta.protocol import channel_binding
 from mta.protocol.managesieve import MAX_LINE, BadCommand, Reply, Word, read_string
@@ -29,9 +29,9 @@ _CODES = {538: "ENCRYPT-NEEDED", 454: "TRYLATER"}
 class SignIn:
     """That of one connection."""
 
-    def __init__(self, connection: Connection, reception: Reception) -> None:
+    def __init__(self, connection: Connection, examiner: Examiner) -> None:
         self._connection = connection
-        self._reception = reception
+        self._examiner = examiner
         self._house = connection.house
         self._failures = 0
         self._success_data = ""
@@ -88,7 +88,8 @@ class SignIn:
 
     async def _judge(self, asked: AuthFacts, policy: Policy) -> Reply | None:
         """The refusal by the rules, which count failures; None when they accept."""
-        decision, _ = await self._reception.authenticate(self._connection.facts, asked, policy)
+        facts = Facts(session=self._connection.facts, auth=asked)
+        decision, _ = await self._examiner.judge(Stage.AUTH, facts, policy)
         self._record(decision, asked.user)
         if decision.accepted:
             return None

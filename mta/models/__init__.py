@@ -18,7 +18,7 @@ from mta.models.filter_memory import (
     TimedRelease,
 )
 from mta.models.heartbeat import Heartbeat
-from mta.models.history import Attempt, Event, Refusal, Statistic, Tally
+from mta.models.history import Attempt, Event, Refusal, RefusedContent, Statistic, Tally
 from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
 from mta.models.mailbox_script import MailboxScript, ScriptVersion, SenderListing
@@ -30,7 +30,7 @@ from mta.models.retry_override import RetryOverride
 from mta.models.route import Route
 from mta.models.rule import RuleState
 from mta.models.sender import BadMailHost, BadSender, FreemailDomain, SenderGrant, SpamTrap
-from mta.models.settings import CheckHelo, DnssecTrust, Settings
+from mta.models.settings import CheckHelo, DnssecTrust, KeptRefusals, Settings
 from mta.models.site_filter import SiteFilter
 from mta.models.tls import StsPolicy, TlsTally
 from mta.models.uucp import UucpNeighbor
@@ -54,6 +54,7 @@ __all__ = [
     "Event",
     "FreemailDomain",
     "Heartbeat",
+    "KeptRefusals",
     "Lease",
     "Listener",
     "Mailbox",
@@ -65,6 +66,7 @@ __all__ = [
     "Program",
     "Recipient",
     "Refusal",
+    "RefusedContent",
     "ReportText",
     "RetryOverride",
     "Route",

@@ -67,7 +67,8 @@ class Refusal(models.Model):
 
     `trace` is the list of steps of the decision; `session` what was known of the client. A rule
     that only logs leaves a row that is not `enforced`. `message_id` is set when other recipients
-    of the same message took it.
+    of the same message took it. `content_id` is that of the RefusedContent, while it is kept;
+    `accepted_*` tell which administrator took the mail after all, when, and as which message.
     """
 
     at = models.DateTimeField()
@@ -86,6 +87,10 @@ class Refusal(models.Model):
     message_id = models.BigIntegerField(null=True)
     trace = models.JSONField()
     session = models.JSONField()
+    content_id = models.BigIntegerField(null=True)
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.TextField(db_default="")
+    accepted_as = models.BigIntegerField(null=True)
 
     class Meta:
         indexes = [
@@ -97,6 +102,23 @@ class Refusal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.status} {self.text}"
+
+
+class RefusedContent(models.Model):
+    """A message that was refused at the end of DATA, kept for a while so that an administrator may
+    take it after all. Recipients who refused it one by one share it.
+
+    `envelope` is JSON (`mta.queue.refused_content`); `size` is in octets.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    expires_at = models.DateTimeField()
+    size = models.BigIntegerField()
+    envelope = models.JSONField()
+    content = models.BinaryField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="refused_content_expires")]
 
 
 class Tally(models.Model):

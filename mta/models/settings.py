@@ -97,6 +97,13 @@ def _spf(default: str, help_text: str) -> "models.CharField[str, str]":
     )
 
 
+class KeptRefusals(models.TextChoices):
+    """Which refusals at the end of DATA leave their content to be looked at."""
+
+    FILTERS = "filters", "Filters (the site's and those of mailboxes)"
+    CONTENT = "content", "Every rule about the content"
+
+
 class Settings(models.Model):
     """One row. Durations are intervals, sizes octets."""
 
@@ -356,6 +363,21 @@ class Settings(models.Model):
     )
     keep_refusals = models.DurationField(
         default=timedelta(days=30), help_text="how long refusals stay in the history"
+    )
+    keep_refused = models.DurationField(
+        default=timedelta(0),
+        help_text="how long the content of refused mail is kept, to be taken after all; 0 for not",
+    )
+    keep_refused_of = models.CharField(
+        max_length=7,
+        choices=KeptRefusals,
+        default=KeptRefusals.FILTERS,
+        help_text="whose refusals at the end of a message leave its content",
+    )
+    keep_refused_octets = models.BigIntegerField(
+        default=256 * 1024 * 1024,
+        validators=[MinValueValidator(0)],
+        help_text="so much of it altogether, octets; the oldest goes first",
     )
     keep_tls = models.DurationField(
         default=timedelta(days=30), help_text="how long counts of TLS with other hosts are kept"

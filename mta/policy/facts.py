@@ -116,6 +116,16 @@ class RouteFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """For how many seconds the content of refused mail is kept, and how many octets of it at most;
+    0 seconds for not at all. With `filters_only` only what filters refused."""
+
+    seconds: float = 0.0
+    octets: int = 0
+    filters_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in octets, counts as numbers; 0 means no limit for the connection limits."""
 
@@ -168,6 +178,7 @@ class Policy:
     routes: Mapping[str, RouteFact] = field(default_factory=dict)
     sender_routes: Mapping[str, Mapping[str, RouteFact]] = field(default_factory=dict)
     limits: Limits = Limits()
+    keeping: Keeping = Keeping()
     times: Times = Times()
     domain_times: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     transport_times: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -81,7 +81,7 @@ class RefusalRecord:
     """Something turned away in a session, for the history. `reverse_path` is None before MAIL.
 
     It is not `enforced` when the rule only logs. `message_id` is set when other recipients of the
-    message took it.
+    message took it, `content_id` when its content is kept (`mta.queue.refused_content`).
     """
 
     at: datetime
@@ -100,6 +100,7 @@ class RefusalRecord:
     session: dict[str, Any]
     enforced: bool = True
     message_id: int | None = None
+    content_id: int | None = None
 
 
 class AlreadyQueued(Exception):
@@ -243,13 +244,14 @@ WITH given AS MATERIALIZED (
         last_reply text, report text, finished_at float8)
 ), refusal AS (
     INSERT INTO mta_refusal (at, stage, client_ip, helo, auth_user, reverse_path, recipient, code,
-        status, text, rule, policy_version, trace, session, enforced, message_id)
+        status, text, rule, policy_version, trace, session, enforced, message_id, content_id)
     SELECT to_timestamp(at), stage, client_ip, helo, auth_user, reverse_path, recipient, code,
-        status, text, rule, version, trace, session, enforced, message_id
+        status, text, rule, version, trace, session, enforced, message_id,
+        content_id
     FROM json_to_recordset(%(refusals)s::json) AS t(
         at float8, stage text, client_ip text, helo text, auth_user text, reverse_path text,
         recipient text, code int4, status text, text text, rule text, version int8, trace jsonb,
-        session jsonb, enforced bool, message_id int8)
+        session jsonb, enforced bool, message_id int8, content_id int8)
 )
 INSERT INTO mta_tally (at, kind, count)
 SELECT to_timestamp(%(now)s::float8), kind, count
@@ -333,6 +335,7 @@ def _refusal_row(refusal: RefusalRecord) -> dict[str, Any]:
         "session": refusal.session,
         "enforced": refusal.enforced,
         "message_id": refusal.message_id,
+        "content_id": refusal.content_id,
     }
 
 

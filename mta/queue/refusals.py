@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from mta.models import Refusal
+from mta.models import Refusal, RefusedContent
 from mta.queue.listing import fetch
 
+# Site filters refuse by a rule of this name, a colon, and theirs.
+SITE_FILTER = "site_filter"
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 
@@ -21,13 +23,17 @@ FROM mta_refusal WHERE at >= %s GROUP BY 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class RefusalFilter:
-    """What to list; what is empty or None narrows nothing. `enforced` False: only logged."""
+    """What to list; what is empty or None narrows nothing. `enforced` False: only logged. `kept`:
+    with their content. `filter_name` is that of a site filter; `text` is in the reply."""
 
     rule: str = ""
     stage: str = ""
     recipient: str = ""
     client_ip: str = ""
     enforced: bool | None = None
+    kept: bool = False
+    filter_name: str = ""
+    text: str = ""
     since: datetime | None = None
 
 
@@ -54,6 +60,12 @@ def refusals(
             rows = rows.filter(**{name: value})
     if wanted.enforced is not None:
         rows = rows.filter(enforced=wanted.enforced)
+    if wanted.kept:
+        rows = rows.filter(content_id__in=RefusedContent.objects.values("id"))
+    if wanted.filter_name:
+        rows = rows.filter(rule=f"{SITE_FILTER}:{wanted.filter_name}")
+    if wanted.text:
+        rows = rows.filter(text__icontains=wanted.text)
     if wanted.since is not None:
         rows = rows.filter(at__gte=wanted.since)
     return list(rows[:limit])

@@ -115,7 +115,8 @@ def sweep(settings: Settings) -> dict[str, int]:
     """Delete what has been kept long enough, for about `SWEEP_SECONDS`; the rest is for next time.
 
     Gives how many messages lost their content, how many were forgotten altogether, and how many
-    refusals, statistics, heartbeats, hints of `mta.queue.backscatter` and memories of filters went.
+    refusals, contents of refused mail, statistics, heartbeats, hints of `mta.queue.backscatter`
+    and memories of filters went.
     """
     now = timezone.now()
     deadline = time.monotonic() + SWEEP_SECONDS
@@ -126,6 +127,7 @@ def sweep(settings: Settings) -> dict[str, int]:
         "content": content,
         "messages": messages,
         "refusals": _delete_old("mta_refusal", "at", now - settings.keep_refusals, deadline),
+        "refused_content": _delete_old("mta_refusedcontent", "expires_at", now, deadline),
         "tls": _delete_old("mta_tlstally", "last_at", now - settings.keep_tls, deadline),
         "statistics": _delete_old("mta_statistic", "minute", now - KEEP_STATISTICS, deadline),
         "heartbeats": _delete_old("mta_heartbeat", "at", now - KEEP_HEARTBEATS, deadline),

@@ -33,6 +33,9 @@ _STAGE_WORDS = {
 }
 _VERDICT_WORDS = {"accept": "accepted", "refuse": "refused", "defer": "refused for now"}
 _SOURCE_WORDS = {
+    "esmtp": "Came from another host",
+    "submission": "Came from a user of ours",
+    "uucp": "Came by UUCP",
     "local": "Handed in by a program on this host",
     "dsn": "Written here to report on another message",
     "forward": "Sent on from here",
@@ -46,6 +49,7 @@ _HUMAN_WORDS = {
     "cancelled": "Cancelled",
     "rerouted": "Rerouted",
     "expiry": "Time to give up was changed",
+    "pardoned": "Taken after all, although it was refused,",
 }
 
 
