@@ -1,0 +1,1 @@
+"""The user's pages under /mail/: rules, vacation, senders, sent mail, the password."""
