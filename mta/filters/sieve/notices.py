@@ -58,7 +58,7 @@ def _line(text: str) -> str:
 
 def notify(run: Run, call: Call) -> None:
     uri = run.argument(call, 0)
-    run.note(call, f"notify {uri}"[:200])
+    run.note(call, f"notify {uri}")
     try:
         method = mailto(uri)
     except MethodError as error:
