@@ -87,15 +87,17 @@ def one(text: str) -> str:
 
 
 def part_of(text: str, part: str, separators: str) -> str | None:
-    """A part of an address (RFC 5228 2.7.4, RFC 5233 4); None where there is no such part."""
+    """A part of an address (RFC 5228 2.7.4, RFC 5233 4); None where there is no such part.
+
+    What is no address has no parts; the null reverse-path has empty ones (RFC 5228, 5.1 and 5.4).
+    """
     if part in ("", "all"):
         return text
-    local, at, domain = text.rpartition("@")
-    if part == "domain":
-        return domain if at else ""
-    local = local if at else text
-    if part == "localpart":
-        return local
+    local, _, domain = text.rpartition("@")
+    if text and not (local and domain):
+        return None
+    if part in ("domain", "localpart"):
+        return domain if part == "domain" else local
     places = [place for each in separators if (place := local.find(each)) > 0]
     if not places:
         return local if part == "user" else None

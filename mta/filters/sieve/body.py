@@ -22,23 +22,31 @@ MAX_TEXT = 1 << 20
 # Structure is looked for in this much of a message only.
 _MAX_STRUCTURE = 64 << 20
 _MAX_PARTS = 200
+_MARKUP = ("html", "xhtml+xml")
 _CHARSET = re.compile(rb";\s*charset\s*=\s*\"?([^\s;\"]+)", re.I)
 
 
 def body(run: Run, call: Call) -> bool:
     transform = call.option("transform") or "text"
-    if transform == "raw":
-        start = run.message.header_size
-        raw = run.message.content[start : start + MAX_TEXT].removeprefix(b"\r\n")
-        return run.compare(call, [raw.decode("utf-8", "replace")], "body (raw)")
-    if transform == "text":
-        return run.compare(call, _remembered(run, ("text",), plain=True), "body")
-    types = tuple(each.lower() for each in run.texts(call.option_texts("transform")))
-    values = _remembered(run, types, plain=False)
-    return run.compare(call, values, f"body ({', '.join(types) or 'all parts'})")
+    values: list[str] = []
+    said = "body" if transform == "text" else f"body ({transform})"
+    # Section 4: without the empty line there is no body, and nothing matches.
+    if run.message.has_body:
+        values = _values(run, call, transform)
+    # Section 6: nor are match variables set.
+    return run.compare(call, values, said, sets_variables=False)
 
 
 TESTS: dict[str, Test] = {"body": body}
+
+
+def _values(run: Run, call: Call, transform: str) -> list[str]:
+    if transform == "raw":
+        return [run.message.body(MAX_TEXT).decode("utf-8", "replace")]
+    if transform == "text":
+        return _remembered(run, ("text", "application/xhtml+xml"), plain=True)
+    types = (each.lower() for each in run.texts(call.option_texts("transform")))
+    return _remembered(run, tuple(types), plain=False)
 
 
 def _remembered(run: Run, types: tuple[str, ...], *, plain: bool) -> list[str]:
@@ -119,7 +127,7 @@ def _text(entity: Entity, octets: bytes, *, plain: bool) -> str:
         text = decode_text(octets, charset)
     except (LookupError, UnicodeError, ValueError):
         text = octets.decode("utf-8", "replace")
-    return without_markup(text) if plain and entity.header.subtype == "html" else text
+    return without_markup(text) if plain and entity.header.subtype in _MARKUP else text
 
 
 def without_markup(text: str) -> str:

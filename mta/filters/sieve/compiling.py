@@ -12,6 +12,7 @@ from mta.filters.sieve.vocabulary import (
     ALWAYS,
     COMMANDS,
     EXTENSIONS,
+    READ_BEFORE,
     TESTS,
     Kind,
     OptionShape,
@@ -144,7 +145,7 @@ class _Compiler:
 
     def _ihave(self, call: Call) -> Call:
         names = {each for each in call.texts(0) if isinstance(each, str)}
-        have = names <= set(EXTENSIONS)
+        have = names <= set(EXTENSIONS) - READ_BEFORE
         if have:
             self._capabilities |= names
         return Call(call.at, "true" if have else "false")

@@ -35,6 +35,17 @@ class Message:
             return bare + 1
         return end + 2 if end >= 0 else len(self.content)
 
+    @property
+    def has_body(self) -> bool:
+        """Does an empty line end the header section?"""
+        return self.header_size < len(self.content)
+
+    def body(self, limit: int) -> bytes:
+        """The octets behind the empty line, so many at most."""
+        line_end = 2 if self.content.startswith(b"\r\n", self.header_size) else 1
+        start = self.header_size + line_end
+        return self.content[start : start + limit]
+
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """All fields in their order, as far as they are looked at."""

@@ -154,19 +154,31 @@ class Run:
 
     # Comparing
 
-    def compare(self, call: Call, values: Sequence[str], said: str) -> bool:
-        """Does any value match any key? `said` names the values in the trace."""
+    def compare(
+        self,
+        call: Call,
+        values: Sequence[str],
+        said: str,
+        *,
+        keys: Sequence[Key] | None = None,
+        sets_variables: bool = True,
+    ) -> bool:
+        """Does any value match any key? `said` names the values in the trace.
+
+        The keys are those of the call unless the test reads them in its own way.
+        """
         comparison = call.comparison or Comparison()
         if comparison.match is Match.COUNT:
             values, said = [str(len(values))], f"number of {said}"
-        keys = self.keys(call)
+        keys = self.keys(call) if keys is None else keys
         for value in values:
             folded = self._fold(value, comparison)
             for key in keys:
                 self.spend(call.at.line)
                 spans = self.spans(call, value, folded, key)
                 if spans is not None:
-                    self._remember(value, spans)
+                    if sets_variables:
+                        self._remember(value, spans)
                     return self.note(call, _sentence(comparison, said, [value], [key], True), True)
         return self.note(call, _sentence(comparison, said, values, keys, False), False)
 

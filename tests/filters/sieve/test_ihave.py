@@ -21,6 +21,7 @@ def done(script):
         ('if ihave "fileinto" { fileinto "a"; }', ["fileinto a"]),  # 4
         ('if ihave ["fileinto", "copy"] { fileinto :copy "a"; }', ["fileinto a", "keep"]),
         ('if ihave "vnd.magic" { magic "wand"; }', ["keep"]),
+        ('if ihave ["variables"] { discard; }', ["keep"]),  # 4, strings are read already
         ('if ihave ["fileinto", "vnd.magic"] { magic "wand"; } else { discard; }', ["discard"]),
         ('if allof (ihave "vnd.magic", spell :loud "x") { keep; } else { discard; }', ["discard"]),
         ('if anyof (ihave "fileinto", spell "x") { discard; }', ["discard"]),

@@ -29,6 +29,7 @@ def test_everything_that_can_be_said():
     [
         ("mailto:a@x.test", ["a@x.test"], ""),  # RFC 5436, 2
         ("MAILTO:a@x.test,b@x.test", ["a@x.test", "b@x.test"], ""),
+        ("mailto:a@x.test%2cb@x.test", ["a@x.test", "b@x.test"], ""),
         ("mailto:?to=a@x.test&subject=Hi%20there", ["a@x.test"], "Hi there"),
         ("mailto:a%2Bb@x.test?subject=1+1", ["a+b@x.test"], "1+1"),
         ("mailto:a@x.test?subject=a%0D%0ABcc:%20x@y.test", ["a@x.test"], "a Bcc: x@y.test"),
@@ -54,6 +55,7 @@ def test_it_goes_beside_everything():
         ('valid_notify_method "mailto:a@x.test"', True),  # 4
         ('valid_notify_method ["mailto:a@x.test", "tel:+123"]', False),
         ('valid_notify_method "mailto:"', False),
+        ('valid_notify_method "mailto:a@x.test?a:=b"', False),
         ('notify_method_capability "mailto:a@x.test" "Online" "maybe"', True),  # 5
         ('notify_method_capability "mailto:a@x.test" "online" ["yes", "no"]', False),
         ('notify_method_capability "xmpp:a@x.test" "online" "maybe"', False),
