@@ -44,20 +44,20 @@ def _values(run: Run, call: Call, transform: str) -> list[str]:
     if transform == "raw":
         return [run.message.body(MAX_TEXT).decode("utf-8", "replace")]
     if transform == "text":
-        return _remembered(run, ("text", "application/xhtml+xml"), plain=True)
+        return _remembered(run, call, ("text", "application/xhtml+xml"), plain=True)
     types = (each.lower() for each in run.texts(call.option_texts("transform")))
-    return _remembered(run, tuple(types), plain=False)
+    return _remembered(run, call, tuple(types), plain=False)
 
 
-def _remembered(run: Run, types: tuple[str, ...], *, plain: bool) -> list[str]:
+def _remembered(run: Run, call: Call, types: tuple[str, ...], *, plain: bool) -> list[str]:
     """Rules often ask for the same texts one after the other."""
     key = (*types, "plain") if plain else types
     if key not in run.body_texts:
-        run.body_texts[key] = list(_texts(run, types, plain=plain))
+        run.body_texts[key] = list(_texts(run, call, types, plain=plain))
     return run.body_texts[key]
 
 
-def _texts(run: Run, types: tuple[str, ...], *, plain: bool) -> Iterator[str]:
+def _texts(run: Run, call: Call, types: tuple[str, ...], *, plain: bool) -> Iterator[str]:
     """The decoded texts of the parts of these types, altogether MAX_TEXT octets at most."""
     left = MAX_TEXT
     content, entities = _read(run.message)
@@ -65,7 +65,7 @@ def _texts(run: Run, types: tuple[str, ...], *, plain: bool) -> Iterator[str]:
         if left <= 0 or not any(_is_of(entity.content_type, each) for each in types):
             continue
         octets = _decoded(entity, content, left)
-        run.spend(0)
+        run.spend(call.at.line)
         left -= len(octets) + 1
         yield _text(entity, octets, plain=plain)
 

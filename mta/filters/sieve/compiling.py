@@ -171,9 +171,8 @@ class _Compiler:
         """The tags by their group, and what is not a tag and does not belong to one."""
         options: dict[str, Option] = {}
         waiting = list(node.arguments)
-        while waiting and isinstance(waiting[0], Tag):
-            tag = waiting.pop(0)
-            assert isinstance(tag, Tag)
+        while waiting and isinstance(tag := waiting[0], Tag):
+            del waiting[0]
             found = self._option_shape(node, shape, tag)
             if found.group in options:
                 raise tag.at.error(f"this is the second {found.group} of one {self._what(node)}")

@@ -142,7 +142,7 @@ def test_no_script_breaks_compiler_or_evaluation(make, caplog):
     message = Message(
         MESSAGES["charsets"] + b"To: a+b@c.test\r\nDate: 1 Jan 2026\r\n\r\nx", "", "a@b"
     )
-    for _ in range(3_000):
+    for _ in range(1_000):
         script = "".join(make(dice) for _ in range(dice.randint(1, 2)))
         try:
             program = compile_script(REQUIRE_ALL + script)
@@ -152,4 +152,4 @@ def test_no_script_breaks_compiler_or_evaluation(make, caplog):
         compiled += 1
         assert isinstance(evaluate(program, message), Result)
         assert "a Sieve script failed" not in caplog.text, script
-    assert compiled > (500 if make is _likely_script else 0)
+    assert compiled > (200 if make is _likely_script else 0)
