@@ -4,13 +4,15 @@ Mail is hostile, so whatever the field says is read in linear time and nothing r
 """
 
 import re
+from collections.abc import Iterator
 
 from mta.protocol import address
 from mta.protocol.address import AddressError
 
+# The end of a quoted string is optional, so that one without is not looked for again and again.
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
-      | (?P<quoted>"(?:[^"\\]|\\.)*+")
+      | (?P<quoted>"(?:[^"\\]|\\.)*+"?)
       | (?P<open>\()
       | (?P<close>\))
       | (?P<special>[<>,;:])
@@ -18,15 +20,16 @@ _TOKEN = re.compile(
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_MAX_FIELD = 64 << 10
 _MAX_ADDRESSES = 2_000
 
 
 def listed(field: str) -> list[str]:
     """The bare addresses of a field, in their order; names, comments and groups are left out."""
     found: list[str] = []
-    for words, in_angle in _elements(field[:_MAX_FIELD]):
-        text = "".join(words) if in_angle or "@" in "".join(words) else "".join(words[:1])
+    for words, in_angle in _elements(field):
+        text = "".join(words)
+        if not in_angle and "@" not in text and len(words) > 1:
+            continue
         if text.startswith("@") and ":" in text:
             text = text.partition(":")[2]
         if text:
@@ -36,9 +39,8 @@ def listed(field: str) -> list[str]:
     return found
 
 
-def _elements(field: str) -> list[tuple[list[str], bool]]:
+def _elements(field: str) -> Iterator[tuple[list[str], bool]]:
     """(the words of one mailbox, did they stand in angle brackets) for each of the list."""
-    elements: list[tuple[list[str], bool]] = []
     words: list[str] = []
     angle: list[str] | None = None
     depth, in_angle = 0, False
@@ -57,18 +59,18 @@ def _elements(field: str) -> list[tuple[list[str], bool]]:
         elif text == "<" and angle is None:
             angle, in_angle = [], True
         elif text in (",", ";"):
-            elements.append((words, False) if angle is None else (angle, True))
+            yield (words, False) if angle is None else (angle, True)
             words, angle = [], None
         elif text == ":":
             words = []
         elif kind != "special":
             words.append(_unquoted(text) if kind == "quoted" else text)
-    elements.append((words, False) if angle is None else (angle, True))
-    return elements
+    yield (words, False) if angle is None else (angle, True)
 
 
 def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+    inner = text[1:].removesuffix('"')
+    return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)
 
 
 def one(text: str) -> str:
@@ -85,15 +87,17 @@ def one(text: str) -> str:
 
 
 def part_of(text: str, part: str, separators: str) -> str | None:
-    """A part of an address (RFC 5228 2.7.4, RFC 5233 4); None where there is no such part."""
+    """A part of an address (RFC 5228 2.7.4, RFC 5233 4); None where there is no such part.
+
+    What is no address has no parts; the null reverse-path has empty ones (RFC 5228, 5.1 and 5.4).
+    """
     if part in ("", "all"):
         return text
-    local, at, domain = text.rpartition("@")
-    if part == "domain":
-        return domain if at else ""
-    local = local if at else text
-    if part == "localpart":
-        return local
+    local, _, domain = text.rpartition("@")
+    if text and not (local and domain):
+        return None
+    if part in ("domain", "localpart"):
+        return domain if part == "domain" else local
     places = [place for each in separators if (place := local.find(each)) > 0]
     if not places:
         return local if part == "user" else None

@@ -22,34 +22,42 @@ MAX_TEXT = 1 << 20
 # Structure is looked for in this much of a message only.
 _MAX_STRUCTURE = 64 << 20
 _MAX_PARTS = 200
+_MARKUP = ("html", "xhtml+xml")
 _CHARSET = re.compile(rb";\s*charset\s*=\s*\"?([^\s;\"]+)", re.I)
 
 
 def body(run: Run, call: Call) -> bool:
     transform = call.option("transform") or "text"
-    if transform == "raw":
-        start = run.message.header_size
-        raw = run.message.content[start : start + MAX_TEXT].removeprefix(b"\r\n")
-        return run.compare(call, [raw.decode("utf-8", "replace")], "body (raw)")
-    if transform == "text":
-        return run.compare(call, _remembered(run, ("text",), plain=True), "body")
-    types = tuple(each.lower() for each in run.texts(call.option_texts("transform")))
-    values = _remembered(run, types, plain=False)
-    return run.compare(call, values, f"body ({', '.join(types) or 'all parts'})")
+    values: list[str] = []
+    said = "body" if transform == "text" else f"body ({transform})"
+    # Section 4: without the empty line there is no body, and nothing matches.
+    if run.message.has_body:
+        values = _values(run, call, transform)
+    # Section 6: nor are match variables set.
+    return run.compare(call, values, said, sets_variables=False)
 
 
 TESTS: dict[str, Test] = {"body": body}
 
 
-def _remembered(run: Run, types: tuple[str, ...], *, plain: bool) -> list[str]:
+def _values(run: Run, call: Call, transform: str) -> list[str]:
+    if transform == "raw":
+        return [run.message.body(MAX_TEXT).decode("utf-8", "replace")]
+    if transform == "text":
+        return _remembered(run, call, ("text", "application/xhtml+xml"), plain=True)
+    types = (each.lower() for each in run.texts(call.option_texts("transform")))
+    return _remembered(run, call, tuple(types), plain=False)
+
+
+def _remembered(run: Run, call: Call, types: tuple[str, ...], *, plain: bool) -> list[str]:
     """Rules often ask for the same texts one after the other."""
     key = (*types, "plain") if plain else types
     if key not in run.body_texts:
-        run.body_texts[key] = list(_texts(run, types, plain=plain))
+        run.body_texts[key] = list(_texts(run, call, types, plain=plain))
     return run.body_texts[key]
 
 
-def _texts(run: Run, types: tuple[str, ...], *, plain: bool) -> Iterator[str]:
+def _texts(run: Run, call: Call, types: tuple[str, ...], *, plain: bool) -> Iterator[str]:
     """The decoded texts of the parts of these types, altogether MAX_TEXT octets at most."""
     left = MAX_TEXT
     content, entities = _read(run.message)
@@ -57,7 +65,7 @@ def _texts(run: Run, types: tuple[str, ...], *, plain: bool) -> Iterator[str]:
         if left <= 0 or not any(_is_of(entity.content_type, each) for each in types):
             continue
         octets = _decoded(entity, content, left)
-        run.spend(0)
+        run.spend(call.at.line)
         left -= len(octets) + 1
         yield _text(entity, octets, plain=plain)
 
@@ -119,7 +127,7 @@ def _text(entity: Entity, octets: bytes, *, plain: bool) -> str:
         text = decode_text(octets, charset)
     except (LookupError, UnicodeError, ValueError):
         text = octets.decode("utf-8", "replace")
-    return without_markup(text) if plain and entity.header.subtype == "html" else text
+    return without_markup(text) if plain and entity.header.subtype in _MARKUP else text
 
 
 def without_markup(text: str) -> str:

@@ -24,14 +24,10 @@ def check_call(call: Call, positions: Sequence[Position]) -> None:
     check = _CHECKS.get(call.name)
     if check is not None:
         check(call, [*positions, call.at])
-    if call.has("last") and "index" in _options_of(call) and not call.has("index"):
+    if call.has("last") and call.name in _INDEXED and not call.has("index"):
         raise call.at.error('":last" needs ":index"')
     if call.has("index") and call.option_number("index", 0) < 1:
         raise call.at.error('":index" counts from 1')
-
-
-def _options_of(call: Call) -> tuple[str, ...]:
-    return ("index",) if call.name in ("header", "address", "date", "deleteheader") else ()
 
 
 def _constants(texts: Sequence[Text]) -> list[str]:
@@ -129,6 +125,7 @@ def _script_name(call: Call, at: Sequence[Position]) -> None:
             raise at[0].error("this is no name of a script")
 
 
+_INDEXED = ("header", "address", "date", "deleteheader")
 _MAY_NAME_VARIABLES = ("setflag", "addflag", "removeflag", "hasflag")
 _CHECKS: dict[str, Callable[[Call, Sequence[Position]], None]] = {
     "fileinto": _folder,

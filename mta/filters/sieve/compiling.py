@@ -12,6 +12,7 @@ from mta.filters.sieve.vocabulary import (
     ALWAYS,
     COMMANDS,
     EXTENSIONS,
+    READ_BEFORE,
     TESTS,
     Kind,
     OptionShape,
@@ -21,7 +22,8 @@ from mta.filters.sieve.vocabulary import (
 
 __all__ = ["SieveError", "compile_script"]
 
-_NO_POSITION = Position(0, 0)
+# In states of re2; making them takes some microseconds each.
+_MAX_EXPRESSIONS = 50_000
 
 
 def compile_script(text: str) -> Program:
@@ -70,6 +72,7 @@ class _Compiler:
 
     def __init__(self, capabilities: set[str]) -> None:
         self._capabilities = capabilities
+        self._expression_size = 0
 
     def block(self, nodes: tuple[Node, ...]) -> tuple[Command, ...]:
         commands: list[Command] = []
@@ -142,7 +145,7 @@ class _Compiler:
 
     def _ihave(self, call: Call) -> Call:
         names = {each for each in call.texts(0) if isinstance(each, str)}
-        have = names <= set(EXTENSIONS)
+        have = names <= set(EXTENSIONS) - READ_BEFORE
         if have:
             self._capabilities |= names
         return Call(call.at, "true" if have else "false")
@@ -168,9 +171,8 @@ class _Compiler:
         """The tags by their group, and what is not a tag and does not belong to one."""
         options: dict[str, Option] = {}
         waiting = list(node.arguments)
-        while waiting and isinstance(waiting[0], Tag):
-            tag = waiting.pop(0)
-            assert isinstance(tag, Tag)
+        while waiting and isinstance(tag := waiting[0], Tag):
+            del waiting[0]
             found = self._option_shape(node, shape, tag)
             if found.group in options:
                 raise tag.at.error(f"this is the second {found.group} of one {self._what(node)}")
@@ -267,9 +269,13 @@ class _Compiler:
                 found.append(text)
                 continue
             try:
-                found.append(comparison.key(text))
+                key = comparison.key(text)
             except BadKey as error:
                 raise at.error(str(error)) from error
+            found.append(key)
+            self._expression_size += key.expression_size
+            if self._expression_size > _MAX_EXPRESSIONS:
+                raise at.error("the regular expressions of the script are too large together")
         return tuple(found)
 
 

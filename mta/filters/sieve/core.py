@@ -1,10 +1,14 @@
 """The tests and actions of RFC 5228 itself, reject (RFC 5429), and `error` (RFC 5463)."""
 
+from typing import TypeVar
+
 from mta.filters.sieve import actions, addresses, flags
 from mta.filters.sieve.folders import folder_problem
 from mta.filters.sieve.program import Call
 from mta.filters.sieve.run import Do, Over, Run, Stopped, Test, shown
 from mta.protocol.address import AddressError
+
+_Item = TypeVar("_Item")
 
 
 def constant(run: Run, call: Call) -> bool:
@@ -47,7 +51,11 @@ def header(run: Run, call: Call) -> bool:
 
 def address(run: Run, call: Call) -> bool:
     names = run.texts(call.texts(0))
-    found = [each for name in names for each in indexed(call, run.message.addresses(name))]
+    found = []
+    for name in names:
+        run.spend(call.at.line)
+        for listed in indexed(call, run.message.addresses(name)):
+            found += listed
     return run.compare(call, _parts(run, call, found), f"address {', '.join(names)}{_of(call)}")
 
 
@@ -70,8 +78,8 @@ def _of(call: Call) -> str:
     return f" ({part})" if part and part != "all" else ""
 
 
-def indexed(call: Call, values: list[str]) -> list[str]:
-    """The one that `:index` picks (RFC 5260, section 6), all without it."""
+def indexed(call: Call, values: list[_Item]) -> list[_Item]:
+    """The field that `:index` picks (RFC 5260, section 6), all without it."""
     if not call.has("index"):
         return values
     number = call.option_number("index", 0)
@@ -116,7 +124,7 @@ def redirect(run: Run, call: Call) -> None:
 
 def reject(run: Run, call: Call) -> None:
     text = run.argument(call, 0)
-    run.note(call, f"{call.name} {text}"[:1000])
+    run.note(call, f"{call.name} {text}")
     run.act(actions.Reject(text, call.name == "ereject", call.at.line))
 
 

@@ -65,7 +65,8 @@ def _matches(run: Run, call: Call, field: Field) -> bool:
         value = "1"
     folded = comparison.fold(value)
     run.spend(call.at.line)
-    return any(comparison.holds(value, folded, key) is not None for key in run.keys(call))
+    keys = run.keys(call)
+    return any(run.spans(call, value, folded, key) is not None for key in keys)
 
 
 def _is_protected(run: Run, call: Call, name: str) -> bool:

@@ -24,8 +24,6 @@ from mta.filters.sieve.message import Message
 from mta.filters.sieve.program import Program
 from mta.filters.sieve.run import Do, Frame, Over, Run, Step, Stopped, Test
 from mta.filters.sieve.surroundings import Budget, Surroundings
-from mta.filters.sieve.syntax import SieveError
-from mta.filters.sieve.wildcards import TooCostly
 
 __all__ = ["Budget", "Message", "Result", "Step", "Surroundings", "evaluate"]
 
@@ -80,7 +78,7 @@ def evaluate(
         _run_to_its_end(run, script)
         content = run.message.joined() if run.message is not run.original else None
         return Result(run.settled(), tuple(run.trace), "", content, tuple(run.seen.items()))
-    except (Over, TooCostly, SieveError) as over:
+    except Over as over:
         error = str(over)
     except Exception:
         logger.exception("a Sieve script failed")

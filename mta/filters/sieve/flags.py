@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from mta.filters.sieve.matching import Key, Match
 from mta.filters.sieve.program import Call
 from mta.filters.sieve.run import Do, Run, Test, shown
 
@@ -47,7 +48,15 @@ def hasflag(run: Run, call: Call) -> bool:
     names = run.texts(call.texts(0)) if len(call.arguments) == 2 else [""]
     values = flag_list(each for name in names for each in _read(run, name.lower()))
     said = "flags" if names == [""] else f"flags in {shown(names)}"
-    return run.compare(call, values, said)
+    return run.compare(call, values, said, keys=_keys(run, call))
+
+
+def _keys(run: Run, call: Call) -> list[Key]:
+    """Section 4: "b A" asks for two flags; a pattern or a number stays what it is."""
+    comparison, keys = call.comparison, run.keys(call)
+    if comparison is None or comparison.match not in (Match.IS, Match.CONTAINS):
+        return keys
+    return [comparison.key(flag) for key in keys for flag in key.text.split() or [""]]
 
 
 def _read(run: Run, name: str) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """include, return and global (RFC 6609)."""
 
-from mta.filters.sieve.program import Call
+from mta.filters.sieve.program import Call, Program
 from mta.filters.sieve.run import Do, Frame, Over, Returned, Run, shown
+from mta.filters.sieve.syntax import SieveError
 
 
 def include(run: Run, call: Call) -> None:
@@ -18,7 +19,7 @@ def include(run: Run, call: Call) -> None:
     # A script that is under way may not begin again (section 3.2).
     if any(each.label == _label(where, name) for each in run.frames):
         raise Over(f"line {line}: the script {shown([name])} includes itself")
-    script = run.surroundings.script(where, name)
+    script = _found(run, where, name)
     if script is None:
         if not call.has("optional"):
             raise Over(f"line {line}: there is no {where} script {shown([name])}")
@@ -26,7 +27,17 @@ def include(run: Run, call: Call) -> None:
         return
     run.included.add((where, name))
     run.note(call, f"include {name}")
-    run.script(Frame(script, _label(where, name)))
+    try:
+        run.script(Frame(script, _label(where, name)))
+    except Over as over:
+        raise Over(f"in the {where} script {shown([name])}: {over}") from over
+
+
+def _found(run: Run, where: str, name: str) -> Program | None:
+    try:
+        return run.surroundings.script(where, name)
+    except SieveError as error:
+        raise Over(f"the {where} script {shown([name])} cannot be used: {error}") from error
 
 
 def _label(where: str, name: str) -> str:

@@ -9,15 +9,14 @@ import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import re2
 
-from mta.filters.sieve.wildcards import TooCostly, Wildcard, wildcard
+from mta.filters.sieve.wildcards import Wildcard, wildcard
 
-# Some thousand states of one expression; a person's has some hundred.
-_EXPRESSION_MEMORY = 1 << 20
+# Some thousand states of one expression; a person's has some hundred. re2 remembers the last 128.
+_EXPRESSION_MEMORY = 512 << 10
 _MAX_EXPRESSION = 4_096
 # States of an expression times characters of a text: below a second at the worst.
 _MAX_EXPRESSION_WORK = 40_000_000
@@ -77,6 +76,11 @@ class Key:
     text: str
     folded: str
     pattern: Any = None
+
+    @property
+    def expression_size(self) -> int:
+        """In states of re2, 0 for what is no regular expression."""
+        return getattr(self.pattern, "programsize", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +158,13 @@ def _wildcard_spans(pattern: Wildcard, folded: str) -> Sequence[Span] | None:
 
 
 def _expression_spans(pattern: Any, value: str) -> Sequence[Span] | None:
-    if pattern.programsize * len(value) > _MAX_EXPRESSION_WORK:
-        raise TooCostly("the text is too long for the expression")
-    found = pattern.search(value)
+    # Of a text that is too long for the expression the beginning is searched.
+    found = pattern.search(value[: _MAX_EXPRESSION_WORK // pattern.programsize])
     if found is None:
         return None
     return tuple(found.span(each) for each in range(pattern.groups + 1))
 
 
-@lru_cache(maxsize=128)
 def expression(text: str, *, fold_case: bool) -> Any:
     """A regular expression, run in linear time and bounded memory. Raises BadKey."""
     if len(text) > _MAX_EXPRESSION:

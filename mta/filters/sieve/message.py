@@ -9,8 +9,10 @@ from mta.protocol import header_fields
 from mta.protocol.header_fields import Field
 
 # What lies behind is not seen by tests; the ingress takes no header that comes near it.
-MAX_HEADER_OCTETS = 1 << 20
-MAX_FIELDS = 5_000
+MAX_HEADER_OCTETS = 512 << 10
+MAX_LINES = 10_000
+# Of all fields of one name together.
+MAX_ADDRESS_LIST = 64 << 10
 
 
 class Message:
@@ -20,7 +22,7 @@ class Message:
         self.content = content
         self.envelope = {"from": _clean(reverse_path), "to": _clean(recipient)}
         self._readable: dict[str, list[str]] = {}
-        self._listed: dict[str, list[str]] = {}
+        self._listed: dict[str, list[list[str]]] = {}
 
     @cached_property
     def header_size(self) -> int:
@@ -33,11 +35,25 @@ class Message:
             return bare + 1
         return end + 2 if end >= 0 else len(self.content)
 
+    @property
+    def has_body(self) -> bool:
+        """Does an empty line end the header section?"""
+        return self.header_size < len(self.content)
+
+    def body(self, limit: int) -> bytes:
+        """The octets behind the empty line, so many at most."""
+        line_end = 2 if self.content.startswith(b"\r\n", self.header_size) else 1
+        start = self.header_size + line_end
+        return self.content[start : start + limit]
+
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """All fields in their order, as far as they are looked at."""
         header = self.content[: min(self.header_size, MAX_HEADER_OCTETS)]
-        return tuple(header_fields.split(header)[:MAX_FIELDS])
+        lines = header.split(b"\n", MAX_LINES)
+        if len(lines) > MAX_LINES:
+            header = header[: -len(lines[-1])] if lines[-1] else header
+        return tuple(header_fields.split(header))
 
     @cached_property
     def _rest_at(self) -> int:
@@ -62,12 +78,18 @@ class Message:
             self._readable[name] = [readable(each) for each in self._by_name.get(name, ())]
         return self._readable[name]
 
-    def addresses(self, name: str) -> list[str]:
-        """Read before encoded words are decoded: a name that says "<a@b>" is no address."""
+    def addresses(self, name: str) -> list[list[str]]:
+        """The bare addresses of each field of that name.
+
+        Read before encoded words are decoded: a name that says "<a@b>" is no address.
+        """
         name = name.lower()
         if name not in self._listed:
-            values = [unfolded(each) for each in self._by_name.get(name, ())]
-            self._listed[name] = [each for value in values for each in addresses.listed(value)]
+            found, left = [], MAX_ADDRESS_LIST
+            for value in map(unfolded, self._by_name.get(name, ())):
+                found.append(addresses.listed(value[:left]))
+                left -= min(left, len(value))
+            self._listed[name] = found
         return self._listed[name]
 
     def edited(self, fields: Iterable[Field]) -> "Message":

@@ -1,5 +1,6 @@
 """Notices by mail: notify and its tests (RFC 5435), with mailto URIs (RFC 5436, RFC 6068)."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -9,6 +10,7 @@ from mta.filters.sieve.run import Do, Over, Run, Test, shown
 from mta.protocol.address import AddressError
 
 _MAX_URI = 2_000
+_HEADER = re.compile(r"[!-9;-~]+\Z")
 _MAX_TARGETS = 4
 
 
@@ -37,10 +39,15 @@ def mailto(uri: str) -> Mailto:
     # A plus sign is itself in a mailto URI (RFC 6068, section 2).
     for each in query.split("&") if query else ():
         name, _, value = each.partition("=")
+        if not _HEADER.match(unquote(name)):
+            raise MethodError(f"{name[:40]!r} in the URI is no name of a header field")
         fields.setdefault(unquote(name).lower(), unquote(value))
-    targets = [unquote(each) for each in path.split(",") if each]
-    targets += [each for each in fields.get("to", "").split(",") if each]
-    return Mailto(_targets(targets), _line(fields.get("subject", "")), fields.get("body", ""))
+    targets = f"{unquote(path)},{fields.get('to', '')}".split(",")
+    return Mailto(
+        _targets([each for each in targets if each]),
+        _line(fields.get("subject", "")),
+        fields.get("body", ""),
+    )
 
 
 def _targets(written: list[str]) -> tuple[str, ...]:
@@ -58,7 +65,7 @@ def _line(text: str) -> str:
 
 def notify(run: Run, call: Call) -> None:
     uri = run.argument(call, 0)
-    run.note(call, f"notify {uri}"[:200])
+    run.note(call, f"notify {uri}")
     try:
         method = mailto(uri)
     except MethodError as error:

@@ -15,8 +15,10 @@ from mta.filters.sieve.message import Message
 from mta.filters.sieve.program import Call, Program, Text
 from mta.filters.sieve.surroundings import Budget, Surroundings
 from mta.filters.sieve.templates import Template
+from mta.filters.sieve.wildcards import TooCostly
 
 _MAX_TRACE = 1_000
+_MAX_STEP = 1_000
 _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 80
 
@@ -152,21 +154,39 @@ class Run:
 
     # Comparing
 
-    def compare(self, call: Call, values: Sequence[str], said: str) -> bool:
-        """Does any value match any key? `said` names the values in the trace."""
+    def compare(
+        self,
+        call: Call,
+        values: Sequence[str],
+        said: str,
+        *,
+        keys: Sequence[Key] | None = None,
+        sets_variables: bool = True,
+    ) -> bool:
+        """Does any value match any key? `said` names the values in the trace.
+
+        The keys are those of the call unless the test reads them in its own way.
+        """
         comparison = call.comparison or Comparison()
         if comparison.match is Match.COUNT:
             values, said = [str(len(values))], f"number of {said}"
-        keys = self.keys(call)
+        keys = self.keys(call) if keys is None else keys
         for value in values:
             folded = self._fold(value, comparison)
             for key in keys:
                 self.spend(call.at.line)
-                spans = comparison.holds(value, folded, key)
+                spans = self.spans(call, value, folded, key)
                 if spans is not None:
-                    self._remember(value, spans)
+                    if sets_variables:
+                        self._remember(value, spans)
                     return self.note(call, _sentence(comparison, said, [value], [key], True), True)
         return self.note(call, _sentence(comparison, said, values, keys, False), False)
+
+    def spans(self, call: Call, value: str, folded: str, key: Key) -> Sequence[Span] | None:
+        try:
+            return (call.comparison or Comparison()).holds(value, folded, key)
+        except TooCostly as error:
+            raise Over(f"line {call.at.line}: {error}") from error
 
     def _fold(self, value: str, comparison: Comparison) -> str:
         """Long texts are asked about again and again, so they are folded once."""
@@ -235,7 +255,8 @@ class Run:
 
     def note(self, call: Call, text: str, matched: bool | None = None) -> bool:
         if len(self.trace) < _MAX_TRACE:
-            self.trace.append(Step(call.at.line, f"{self.frame.label}{text}", matched))
+            told = f"{self.frame.label}{text}"[:_MAX_STEP]
+            self.trace.append(Step(call.at.line, told, matched))
         return bool(matched)
 
     def spend(self, line: int) -> None:

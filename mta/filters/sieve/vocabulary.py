@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 # comparator-i;octet and comparator-i;ascii-casemap are always there (RFC 5228, section 2.7.3).
 ALWAYS = frozenset(("comparator-i;octet", "comparator-i;ascii-casemap"))
 
+# They say how strings are read, so `ihave` comes too late for them (RFC 5463, section 4).
+READ_BEFORE = frozenset(("encoded-character", "variables"))
+
 EXTENSIONS = (
     *("fileinto", "reject", "ereject", "envelope", "encoded-character"),
     *("comparator-i;octet", "comparator-i;ascii-casemap", "comparator-i;ascii-numeric"),

@@ -7,7 +7,6 @@ trying an earlier star again would gain nothing, and the stars stand for as litt
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 # Characters that are compared one by one, which is only done for pieces with question marks.
 MAX_STEPS = 1_000_000
@@ -23,9 +22,10 @@ class TooCostly(Exception):
 class _Piece:
     """What stands between two stars. `literal` is None when there is a question mark in it.
 
-    `letters` has "" for a question mark. `anchor` is the longest run of letters, and where it is.
+    Then `letters` has "" for each, and `anchor` is the longest run of letters, at `anchor_at`.
     """
 
+    size: int
     letters: tuple[str, ...]
     literal: str | None
     anchor: str
@@ -49,7 +49,6 @@ class Wildcard:
         return _Search(value).run(self.pieces)
 
 
-@lru_cache(maxsize=256)
 def wildcard(key: str) -> Wildcard:
     pieces: list[list[str]] = [[]]
     for quoted, wild, plain in _TOKEN.findall(key):
@@ -66,13 +65,15 @@ def wildcard_match(value: str, key: str) -> bool:
 
 
 def _piece(letters: list[str]) -> _Piece:
-    literal = "".join(letters) if "" not in letters else None
+    if "" not in letters:
+        literal = "".join(letters)
+        return _Piece(len(letters), (), literal, literal, 0)
     anchor, anchor_at, start = "", 0, 0
     for run in "".join(each or "\0" for each in letters).split("\0"):
         if len(run) > len(anchor):
             anchor, anchor_at = run, start
         start += len(run) + 1
-    return _Piece(tuple(letters), literal, anchor, anchor_at)
+    return _Piece(len(letters), tuple(letters), None, anchor, anchor_at)
 
 
 class _Search:
@@ -87,7 +88,7 @@ class _Search:
         if not self._stands(first, 0):
             return None
         self._note(first, 0)
-        position = len(first.letters)
+        position = first.size
         if not others:
             return self._spans if position == len(value) else None
         for piece in others[:-1]:
@@ -96,9 +97,9 @@ class _Search:
                 return None
             self._spans.append((position, found))
             self._note(piece, found)
-            position = found + len(piece.letters)
+            position = found + piece.size
         last = others[-1]
-        start = len(value) - len(last.letters)
+        start = len(value) - last.size
         if start < position or not self._stands(last, start):
             return None
         self._spans.append((position, start))
@@ -113,18 +114,18 @@ class _Search:
     def _stands(self, piece: _Piece, start: int) -> bool:
         if piece.literal is not None:
             return self._value.startswith(piece.literal, start)
-        if start + len(piece.letters) > len(self._value):
+        if start + piece.size > len(self._value):
             return False
-        self._steps += len(piece.letters)
+        self._steps += piece.size
         if self._steps > MAX_STEPS:
             raise TooCostly("a comparison with :matches took too many steps")
-        found = self._value[start : start + len(piece.letters)]
+        found = self._value[start : start + piece.size]
         return all(not one or one == other for one, other in zip(piece.letters, found, strict=True))
 
     def _find(self, piece: _Piece, position: int) -> int:
         if piece.literal is not None:
             return self._value.find(piece.literal, position)
-        while position + len(piece.letters) <= len(self._value):
+        while position + piece.size <= len(self._value):
             anchor = self._value.find(piece.anchor, position + piece.anchor_at)
             if anchor < 0:
                 return -1

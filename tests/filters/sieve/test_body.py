@@ -48,6 +48,17 @@ def test_transforms(test, expected):
     assert holds(test, MIXED) is expected
 
 
+def test_without_an_empty_line_there_is_no_body():
+    for transform in (":raw", ":text", ':content ""'):
+        assert not holds(f'body {transform} :contains ""', b"Subject: x\r\n")
+    assert holds('body :raw ""', b"Subject: x\r\n\r\n")
+
+
+def test_match_variables_are_left_alone():
+    before = 'if header :matches "subject" "*" { } if body :matches "*" { }'
+    assert holds('string "${1}" "x"', MIXED, before=before)
+
+
 def test_a_message_with_bare_line_ends():
     assert holds('body :contains "PK"', MIXED.replace(b"\r\n", b"\n")) is False
     assert holds('body :content "application" :contains "PK"', MIXED.replace(b"\r\n", b"\n"))

@@ -34,6 +34,8 @@ def test_actions(script, expected):
     [
         ('hasflag "A"', True),  # 4
         ('hasflag ["c", "b"]', True),
+        ('hasflag "c b"', True),  # 4, the same
+        ('hasflag "a b"', True),
         ('hasflag :contains "v" "ee"', True),
         ('hasflag :matches ["v", "w"] "*wn"', True),
         ('hasflag "v" "a"', False),

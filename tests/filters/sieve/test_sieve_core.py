@@ -9,7 +9,8 @@ from tests.support.sieve import words
 
 CONTENT = (
     b'From: Ann <Ann@Example.TEST>\r\nTo: bob@example.test, "C" <carl@other.test>\r\n'
-    b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= from\r\n the *sea*\r\nX-Empty:\r\n\r\nbody\r\n"
+    b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= from\r\n the *sea*\r\nX-Empty:\r\n"
+    b"X-Broken: @example.test\r\n\r\nbody\r\n"
 )
 MESSAGE = Message(CONTENT, "bounce@lists.test", "bob@example.test")
 REQUIRE = 'require ["fileinto", "reject", "ereject", "envelope", "copy"];\n'
@@ -61,6 +62,8 @@ def test_actions(script, expected):
         (f"size :over {len(CONTENT)}", False),
         (f"size :under {len(CONTENT)}", False),
         (f"size :under {len(CONTENT) + 1}", True),
+        ('address :domain "x-broken" "example.test"', False),  # 2.7.4, it is no address
+        ('address "x-broken" "@example.test"', True),
         ("allof (true, not false, anyof (false, true))", True),  # 5.2, 5.3, 5.8
         ("allof (true, false)", False),
         ('envelope :domain "from" "lists.test"', True),  # 5.4
