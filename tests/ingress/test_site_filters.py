@@ -233,6 +233,14 @@ def test_a_client_refused_at_its_connection(ingress, told):
     assert refusal(stage="connect").rule == "site_filter:test"
 
 
+def test_a_listener_for_users_is_a_source_of_its_own_from_the_first_word(ingress, told):
+    told(FilterVerdict(FilterAction.REFUSE, NO), stage="connect", esmtp=False, submission=True)
+    with ingress.connect("submission", greet=False) as client:
+        assert client.reply() == str(NO)
+    with ingress.connect(greet=False) as client:
+        assert client.reply().startswith("220")
+
+
 @pytest.mark.parametrize("reply", [NO, LATER])
 def test_a_sender_refused_at_mail(ingress, told, reply):
     kind = told(FilterVerdict(FilterAction.REFUSE, reply), stage="sender")
