@@ -1,5 +1,7 @@
 """Site filters as a client meets them: every action, at each stage, in each state."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ from mta.protocol.site_filter import FilterAction, FilterRequest, FilterVerdict
 from mta.queue import timeline
 from tests.ingress.conftest import PASSWORD
 from tests.support.filter_kinds import Kinds, Told
-from tests.support.smtp_session import Client, Ingress
+from tests.support.smtp_session import SECONDS, Client, Ingress
 from tests.support.waiting import eventually
 
 NO = Reply(550, "5.7.1", "we do not want this")
@@ -231,6 +233,14 @@ def test_a_client_refused_at_its_connection(ingress, told):
     assert refusal(stage="connect").rule == "site_filter:test"
 
 
+def test_a_listener_for_users_is_a_source_of_its_own_from_the_first_word(ingress, told):
+    told(FilterVerdict(FilterAction.REFUSE, NO), stage="connect", esmtp=False, submission=True)
+    with ingress.connect("submission", greet=False) as client:
+        assert client.reply() == str(NO)
+    with ingress.connect(greet=False) as client:
+        assert client.reply().startswith("220")
+
+
 @pytest.mark.parametrize("reply", [NO, LATER])
 def test_a_sender_refused_at_mail(ingress, told, reply):
     kind = told(FilterVerdict(FilterAction.REFUSE, reply), stage="sender")
@@ -325,6 +335,31 @@ def test_no_answer_is_used_for_another_message(ingress, kinds):
     assert len(kind.asked) == 2
 
 
+def test_a_filter_that_hangs_keeps_nobody_else_waiting(ingress, kinds):
+    begun, ended = threading.Event(), threading.Event()
+
+    async def judge(asked: FilterRequest) -> FilterVerdict:
+        if asked.recipients == (BOB,):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+        return FilterVerdict()
+
+    kinds.add("told", lambda asked, _: judge(asked))
+    row(kind="told")
+    with ingress.connect() as slow:
+        slow.commands("MAIL FROM:<alice@example.org>", f"RCPT TO:<{BOB}>", "DATA")
+        slow.send(BODY + b".\r\n")
+        assert begun.wait(SECONDS)
+        assert sent(ingress).startswith("250")
+        assert not ended.is_set()
+    # Its client is gone, and so is the need for its word.
+    assert ended.wait(SECONDS)
+    assert list(states()) == [ANN]
+
+
 # --- Sieve ----------------------------------------------------------------------------------------
 
 
@@ -350,3 +385,29 @@ def test_a_sieve_text_that_looks_at_the_envelope_is_asked_for_each_recipient(ing
     row(text=text)
     assert sent(ingress, ANN, BOB).startswith("250")
     assert states() == {ANN: ("failed", "550 5.7.1 no"), BOB: ("queued", "")}
+
+
+def test_what_a_sieve_text_changes_in_the_header_is_queued(ingress):
+    row(text='require "editheader"; addheader "X-Seen" "yes"; deleteheader "subject";')
+    assert sent(ingress).startswith("250")
+    content = bytes(Content.objects.get().data)
+    assert content.startswith(b"X-Seen: yes\r\nReceived: ")
+    assert b"Subject" not in content
+
+
+@pytest.mark.parametrize(
+    ("item", "value"),
+    [
+        ("remote-ip", "127.0.0.1"),
+        ("remote-host", "client.example.org"),
+        ("phase", "pre"),
+        ("name", "CourierWeb"),
+        ("vnd.courierweb.stage", "content"),
+        ("vnd.courierweb.source", "esmtp"),
+    ],
+)
+def test_a_sieve_text_knows_its_surroundings(ingress, item, value):
+    row(
+        text=f'require ["environment", "reject"]; if environment "{item}" "{value}" {{reject "y";}}'
+    )
+    assert sent(ingress) == "550 5.7.1 y"
