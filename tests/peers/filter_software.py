@@ -17,9 +17,10 @@ from tests.support.appliance import free_ports, is_listening, wait_for
 
 
 class FilterSoftware(ABC):
-    """One running program. Use it as a context manager; `row` is what a filter of ours needs."""
+    """One running program. Use it as a context manager; a filter of KIND with `options` asks it."""
 
     NAME: ClassVar[str]
+    KIND: ClassVar[str]
     PACKAGES: ClassVar[Sequence[str]]
     ACCOUNT: ClassVar[Account]
 
@@ -47,17 +48,19 @@ class FilterSoftware(ABC):
 
     @property
     @abstractmethod
-    def row(self) -> Mapping[str, object]:
-        """Kind and options of a filter that asks it."""
+    def options(self) -> Mapping[str, object]:
+        """Of the filter that asks it."""
 
     def is_ready(self) -> bool:
         return is_listening(self.port)
 
 
 class Milter(FilterSoftware):
+    KIND = "milter"
+
     @property
-    def row(self) -> Mapping[str, object]:
-        return {"kind": "milter", "options": {"socket": f"inet:{self.port}@127.0.0.1"}}
+    def options(self) -> Mapping[str, object]:
+        return {"socket": f"inet:{self.port}@127.0.0.1"}
 
 
 class Rspamd(Milter):
@@ -148,6 +151,7 @@ class DupFilter(FilterSoftware):
     """Refuses the third message with the same text. It runs under Courier's account."""
 
     NAME = "dupfilter"
+    KIND = "courierfilter"
     PACKAGES = ("courier-mta",)
     ACCOUNT = Account("courier", 20301, "/var/lib/courier")
     TOLERATED = 2
@@ -169,14 +173,11 @@ class DupFilter(FilterSoftware):
         return (self._sockets / self.NAME).is_socket()
 
     @property
-    def row(self) -> Mapping[str, object]:
+    def options(self) -> Mapping[str, object]:
         return {
-            "kind": "courierfilter",
-            "options": {
-                "sockets": str(self._sockets),
-                "directory": str(self.files),
-                "group": str(self.ACCOUNT.number),
-            },
+            "sockets": self._sockets,
+            "directory": self.files,
+            "group": self.ACCOUNT.number,
         }
 
     @property

@@ -1,6 +1,5 @@
 """Filters of other people judge our mail within the session: rspamd, OpenDKIM, Courier's."""
 
-import json
 import smtplib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,19 +15,10 @@ from tests.support.appliance import Appliance, transfer
 pytestmark = pytest.mark.peers
 
 STRANGER = "alice@postfix.test"
-MAKE_ROW = """
-import json, sys
-from mta.models import SiteFilter
-SiteFilter.objects.create(**json.load(sys.stdin))
-"""
-REMOVE_ROWS = """
-from mta.models import SiteFilter
-SiteFilter.objects.all().delete()
-"""
 
 
 def run_software(
-    make: Callable[[], FilterSoftware], site: Appliance, **values: object
+    make: Callable[[], FilterSoftware], site: Appliance, *sources: str
 ) -> Iterator[FilterSoftware]:
     """The body of a fixture: the program, and a filter that asks it. Skips where it cannot be."""
     with ExitStack() as stack:
@@ -36,18 +26,22 @@ def run_software(
             software = stack.enter_context(make())
         except NoPeer as reason:
             pytest.skip(f"no such program: {reason}")
-        stack.enter_context(row(site, {"name": software.NAME, **software.row, **values}))
+        stack.enter_context(asked(site, software.KIND, software.options, *sources))
         yield software
 
 
 @contextmanager
-def row(site: Appliance, values: Mapping[str, object]) -> Iterator[None]:
-    text = json.dumps({"state": "enforce", **values})
-    site.manage("shell", "-c", MAKE_ROW, text=text)
+def asked(
+    site: Appliance, kind: str, options: Mapping[str, object], *sources: str
+) -> Iterator[None]:
+    """A filter of that kind judges the content of all mail from other hosts, or from `sources`."""
+    words = [word for item in options.items() for word in ("--option", "{}={}".format(*item))]
+    wanted = ["--kind", kind, "--state", "enforce", "--sources", *(sources or ["esmtp"])]
+    site.manage("filter", "set", "theirs", *wanted, *words)
     try:
         yield
     finally:
-        site.manage("shell", "-c", REMOVE_ROWS)
+        site.manage("filter", "remove", "theirs")
 
 
 @pytest.fixture
@@ -57,7 +51,7 @@ def rspamd(site: Appliance) -> Iterator[FilterSoftware]:
 
 @pytest.fixture
 def opendkim(site: Appliance) -> Iterator[FilterSoftware]:
-    yield from run_software(lambda: OpenDkim(CACHE, DOMAIN), site, submission=True)
+    yield from run_software(lambda: OpenDkim(CACHE, DOMAIN), site, "esmtp", "submission")
 
 
 @pytest.fixture
@@ -112,8 +106,7 @@ def test_couriers_dupfilter(site: Appliance, dupfilter: DupFilter) -> None:
 
 
 def test_one_that_is_away_defers(site: Appliance) -> None:
-    options = {"socket": "unix:/nonexistent/milter"}
-    away = row(site, {"name": "away", "kind": "milter", "options": options})
+    away = asked(site, "milter", {"socket": "unix:/nonexistent/milter"})
     with away, pytest.raises(smtplib.SMTPResponseException) as refusal:
         site.send(STRANGER, [ANNA], letter().content)
     assert refusal.value.smtp_code == 451

@@ -288,6 +288,12 @@ class TestItsWord:
         verdict = judge(tmp_path, FakeMilter(answers={b"E": [b"bnew ", b"bbody\r\n", b"a"]}))
         assert verdict.content == CONTENT.replace(b"body", b"new body")
 
+    def test_it_is_not_asked_in_a_rehearsal_when_it_counts(self, tmp_path: Path) -> None:
+        request = replace(REQUEST, rehearsal=True)
+        fake = FakeMilter(answers={b"E": [b"r"]})
+        assert judge(tmp_path, fake, request).action is FilterAction.REFUSE
+        assert judge(tmp_path, fake, request, rehearsals=False).action is FilterAction.PASS
+
 
 class TestTrouble:
     @pytest.mark.parametrize(
