@@ -25,6 +25,7 @@ from mta.models import (
     Route,
     RuleState,
     Settings,
+    SiteFilter,
 )
 from mta.policy.decision import Stage, Verdict
 from tests.support.smtp_session import Ingress, disconnect_others, running_ingress
@@ -333,3 +334,26 @@ def test_a_file_has_the_line_ends_of_its_system():
     assert as_received(b"a: b\n\nc") == b"a: b\r\n\r\nc\r\n"
     assert as_received(b"a: b\r\n\r\nc\nd\r\n") == b"a: b\r\n\r\nc\nd\r\n"
     assert as_received(b"") == b"\r\n"
+
+
+def test_it_tells_which_site_filters_would_be_asked_and_asks_none(town):
+    for stage in ("connect", "sender", "recipient", "content"):
+        text = 'require "reject"; reject "no";'
+        SiteFilter.objects.create(
+            name=f"at-{stage}", kind="sieve", stage=stage, state="enforce", text=text
+        )
+    told = explain(
+        Request(
+            "192.0.2.1",
+            reverse_path="alice@example.org",
+            recipients=("bob@example.test",),
+            content=b"Subject: x\n\nx\n",
+        )
+    )
+    assert told.verdict is Verdict.ACCEPT
+    steps = [step for passage in told.passages for step in passage.decision.steps]
+    named = {step.rule: step.detail for step in steps if step.rule.startswith("site_filter:")}
+    assert named == {
+        f"site_filter:at-{stage}": "sieve not asked: it would be asked here"
+        for stage in ("connect", "sender", "recipient", "content")
+    }

@@ -1,5 +1,7 @@
 """Site filters as a client meets them: every action, at each stage, in each state."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ from mta.protocol.site_filter import FilterAction, FilterRequest, FilterVerdict
 from mta.queue import timeline
 from tests.ingress.conftest import PASSWORD
 from tests.support.filter_kinds import Kinds, Told
-from tests.support.smtp_session import Client, Ingress
+from tests.support.smtp_session import SECONDS, Client, Ingress
 from tests.support.waiting import eventually
 
 NO = Reply(550, "5.7.1", "we do not want this")
@@ -323,6 +325,31 @@ def test_no_answer_is_used_for_another_message(ingress, kinds):
         mail(client)
         mail(client)
     assert len(kind.asked) == 2
+
+
+def test_a_filter_that_hangs_keeps_nobody_else_waiting(ingress, kinds):
+    begun, ended = threading.Event(), threading.Event()
+
+    async def judge(asked: FilterRequest) -> FilterVerdict:
+        if asked.recipients == (BOB,):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+        return FilterVerdict()
+
+    kinds.add("told", lambda asked, _: judge(asked))
+    row(kind="told")
+    with ingress.connect() as slow:
+        slow.commands("MAIL FROM:<alice@example.org>", f"RCPT TO:<{BOB}>", "DATA")
+        slow.send(BODY + b".\r\n")
+        assert begun.wait(SECONDS)
+        assert sent(ingress).startswith("250")
+        assert not ended.is_set()
+    # Its client is gone, and so is the need for its word.
+    assert ended.wait(SECONDS)
+    assert list(states()) == [ANN]
 
 
 # --- Sieve ----------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ _ICONS = {
     "refused": "block",
     "failed": "cancel",
     "expired": "hourglass_bottom",
+    "filter": "filter_alt",
     "held": "pause_circle",
     "released": "play_circle",
     "retried": "refresh",
