@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from mta.protocol.site_filter import (
     FilterTerms,
     FilterVerdict,
 )
+from tests.support.fake_courierfilter import FakeFilter
 
 REQUEST = FilterRequest(
     stage=FilterStage.CONTENT,
@@ -35,30 +35,6 @@ REQUEST = FilterRequest(
     content=b"Subject: Hi\r\n\r\nbody\r\n",
     queue_id="abc123",
 )
-
-
-class FakeFilter:
-    """Reads the question and the files that it names, and says what it was given to say."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-        self.asked = 0
-        self.files: dict[str, bytes] = {}
-        self.modes: dict[str, int] = {}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            question = await reader.readuntil(b"\n\n")
-        finally:
-            self.asked += 1
-        for line in question.decode().splitlines()[:-1]:
-            path = Path(line)
-            self.files[path.name] = path.read_bytes()
-            for each in (path, path.parent):
-                self.modes[each.name] = stat.S_IMODE(each.stat().st_mode)
-        writer.write(self.answer)
-        await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
