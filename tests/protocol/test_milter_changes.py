@@ -104,9 +104,7 @@ _changes = st.one_of(
 
 
 @given(st.lists(_changes, max_size=5), st.booleans())
-def test_whatever_is_changed_it_is_one_message(
-    changes: list[Edit], leading_space: bool
-) -> None:
+def test_whatever_is_changed_it_is_one_message(changes: list[Edit], leading_space: bool) -> None:
     """No value ends the header or its own field, and all line ends are those of the wire."""
     message = EditedMessage(MESSAGE, leading_space)
     for change in changes:
