@@ -297,7 +297,7 @@ def rcpt(address: str) -> bytes:
 
 
 def header(name: bytes, value: bytes) -> bytes:
-    """`value` has LF where its lines are folded. Of an enormous field only the beginning is told."""
+    """`value` has LF where its lines are folded; of an enormous field the beginning is told."""
     told = value[:_LONGEST_VALUE].replace(b"\0", b"")
     return packet(Command.HEADER, name[:_LONGEST_NAME] + b"\0" + told + b"\0")
 
