@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,8 @@ from mta.protocol.courier_control import control_file
 from mta.protocol.site_filter import FilterRequest
 
 _PREFIX = "courierweb-filter-"
+# Seconds: no question takes so long, so whoever made such a directory was killed.
+_FORGOTTEN = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class MessageFiles:
         self._remove()
 
     def _write(self) -> None:
+        _remove_forgotten(self._place.parent)
         # Courier's own files have plain line ends.
         self._make(self.data, (self._request.content or b"").replace(b"\r\n", b"\n"))
         self._make(self.control, control_file(self._request))
@@ -104,3 +108,14 @@ class MessageFiles:
     def _remove(self) -> None:
         """Three names: at once, so that nothing can come between."""
         shutil.rmtree(self._place, ignore_errors=True)
+
+
+def _remove_forgotten(directory: Path) -> None:
+    """What a crash has left there: it is somebody's mail."""
+    for place in directory.glob(f"{_PREFIX}*"):
+        try:
+            is_forgotten = time.time() - place.stat().st_mtime > _FORGOTTEN
+        except FileNotFoundError:
+            continue
+        if is_forgotten:
+            shutil.rmtree(place, ignore_errors=True)

@@ -12,8 +12,12 @@ from mta.protocol.milter import AddHeader, ChangeHeader, InsertHeader, ReplaceBo
 
 _OWN = "received"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-# All that a filter may put in place of a body, in octets.
-MAX_BODY = 256 * 1024 * 1024
+# Octets of changes beyond twice the message: more than that is a filter that has run wild.
+SPARE = 16 * 1024 * 1024
+# What a change costs beside its octets.
+_OVERHEAD = 100
+
+Edit = AddHeader | InsertHeader | ChangeHeader | ReplaceBody
 
 
 class EditedMessage:
@@ -26,8 +30,8 @@ class EditedMessage:
         self._fields = split(header)
         self._leading_space = leading_space
         self._pieces: list[bytes] | None = None
-        self._size = 0
         self._changed = False
+        self._budget = 2 * len(content) + SPARE
 
     @property
     def body(self) -> bytes:
@@ -42,9 +46,12 @@ class EditedMessage:
                 value = field.body if self._leading_space else field.body.lstrip(b" \t")
                 yield name, value.replace(b"\r\n", b"\n")
 
-    def apply(self, change: AddHeader | InsertHeader | ChangeHeader | ReplaceBody) -> None:
-        """Raises ValueError when a new body is too large."""
+    def apply(self, change: Edit) -> None:
+        """Raises ValueError when the changes become too large."""
         self._changed = True
+        self._budget -= _size(change)
+        if self._budget < 0:
+            raise ValueError("its changes are far larger than the message")
         match change:
             case AddHeader(name, value):
                 self._fields.append(self._field(name, value))
@@ -53,7 +60,8 @@ class EditedMessage:
             case ChangeHeader(index, name, value):
                 self._change(index, name, value)
             case ReplaceBody(piece):
-                self._replace_body(piece)
+                self._pieces = self._pieces or []
+                self._pieces.append(piece)
 
     def content(self) -> bytes | None:
         """The message with all changes, None when there were none."""
@@ -88,14 +96,6 @@ class EditedMessage:
         else:
             del self._fields[place]
 
-    def _replace_body(self, piece: bytes) -> None:
-        if self._pieces is None:
-            self._pieces = []
-        self._size += len(piece)
-        if self._size > MAX_BODY:
-            raise ValueError(f"a new body of more than {MAX_BODY} octets")
-        self._pieces.append(piece)
-
     def _field(self, name: bytes, value: bytes) -> Field:
         """A line of the value that does not begin with white space would be a field of its own, an
         empty one the end of the header: neither is meant."""
@@ -104,6 +104,11 @@ class EditedMessage:
         space = b"" if self._leading_space else b" "
         raw = name + b":" + space + b"\r\n".join(folded) + b"\r\n"
         return Field(name.decode("ascii").lower(), raw)
+
+
+def _size(change: Edit) -> int:
+    octets = change.piece if isinstance(change, ReplaceBody) else change.name + change.value
+    return len(octets) + _OVERHEAD
 
 
 def _wire(body: bytes) -> bytes:

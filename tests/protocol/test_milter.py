@@ -128,3 +128,7 @@ class TestOptions:
 def test_a_packet_of_such_a_size_is_not_waited_for(size: int) -> None:
     with pytest.raises(ValueError, match="octets is none"):
         milter.size_of(numbers(size))
+
+
+def test_an_enormous_field_fits_into_a_packet() -> None:
+    assert len(milter.header(b"x" * 100_000, b"y" * 100_000)) < 65535

@@ -1,9 +1,12 @@
 """What a milter sees of a message, and the message with its changes."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mta.protocol import milter
 from mta.protocol.milter import AddHeader, ChangeHeader, InsertHeader, ReplaceBody
-from mta.protocol.milter_changes import EditedMessage
+from mta.protocol.milter_changes import Edit, EditedMessage
 
 OURS = b"Received: by us\r\n    id 1\r\n"
 FIELDS = b"Subject:  Hi\r\nX-A: 1\r\nx-a: 2\r\nTo: a,\r\n\tb\r\n"
@@ -80,3 +83,44 @@ def test_a_message_without_body() -> None:
     message.apply(AddHeader(b"X", b" y"))
     message.apply(ReplaceBody(b"new\r\n"))
     assert message.content() == b"To: b\r\nX: y\r\n\r\nnew\r\n"
+
+
+def test_a_filter_that_runs_wild_is_stopped() -> None:
+    message = EditedMessage(MESSAGE, leading_space=True)
+    with pytest.raises(ValueError, match="far larger than the message"):
+        for _ in range(1000):
+            message.apply(AddHeader(b"X", bytes(100_000)))
+
+
+_numbers = st.integers(0, 5)
+_names = st.sampled_from([b"Subject", b"x-a", b"New"])
+_values = st.text("a :\r\n\t", max_size=20).map(str.encode)
+_changes = st.one_of(
+    st.builds(AddHeader, _names, _values),
+    st.builds(InsertHeader, _numbers, _names, _values),
+    st.builds(ChangeHeader, _numbers, _names, _values),
+    st.builds(ReplaceBody, _values),
+)
+
+
+@given(st.lists(_changes, max_size=5), st.booleans())
+def test_whatever_is_changed_it_is_one_message(changes: list[Edit], leading_space: bool) -> None:
+    """No value ends the header or its own field, and all line ends are those of the wire."""
+    message = EditedMessage(MESSAGE, leading_space)
+    for change in changes:
+        message.apply(change)
+    content = message.content() or MESSAGE
+    assert content.count(b"\r\n") == content.count(b"\n") == content.count(b"\r")
+    header = content.partition(b"\r\n\r\n")[0]
+    names = {line.partition(b":")[0] for line in header.split(b"\r\n") if line[:1] not in b" \t"}
+    assert names <= {b"Received", b"Subject", b"X-A", b"x-a", b"To", b"New"}
+    if not any(isinstance(change, ReplaceBody) for change in changes):
+        assert content.endswith(b"\r\n\r\n" + BODY)
+
+
+@given(st.binary(max_size=30))
+def test_no_packet_is_more_than_nonsense(packet: bytes) -> None:
+    try:
+        milter.understand(packet)
+    except ValueError:
+        pass

@@ -25,6 +25,12 @@ class Milter:
         Option("socket", "Socket", "", "unix:/PATH or inet:PORT@HOST, as the milter was given"),
         Option("protocol", "Oldest version", milter.OLDEST_VERSION, "of the protocol: 2 to 6"),
         Option("daemon_name", "Our name", "CourierWeb", "in the macro {daemon_name}"),
+        Option(
+            "rehearsals",
+            "Ask when something is tried",
+            True,
+            "off for one that counts (a rate, a grey list): it cannot be told that it is no mail",
+        ),
     )
     has_text = False
 
@@ -35,6 +41,8 @@ class Milter:
             raise ValueError("daemon_name: printable characters only")
 
     async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
+        if request.rehearsal and not terms.options.get("rehearsals", True):
+            return FilterVerdict(detail="not asked: it would take what is tried for mail")
         streams = await _open(_text(terms, "socket"))
         try:
             session = MilterSession(streams, request, _text(terms, "daemon_name"), _floor(terms))

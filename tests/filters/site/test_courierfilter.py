@@ -3,9 +3,9 @@
 import asyncio
 import os
 import socket
-import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from mta.protocol.site_filter import (
     FilterTerms,
     FilterVerdict,
 )
+from tests.support.fake_courierfilter import FakeFilter
 
 REQUEST = FilterRequest(
     stage=FilterStage.CONTENT,
@@ -36,30 +37,6 @@ REQUEST = FilterRequest(
 )
 
 
-class FakeFilter:
-    """Reads the question and the files that it names, and says what it was given to say."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-        self.asked = 0
-        self.files: dict[str, bytes] = {}
-        self.modes: dict[str, int] = {}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            question = await reader.readuntil(b"\n\n")
-        finally:
-            self.asked += 1
-        for line in question.decode().splitlines()[:-1]:
-            path = Path(line)
-            self.files[path.name] = path.read_bytes()
-            for each in (path, path.parent):
-                self.modes[each.name] = stat.S_IMODE(each.stat().st_mode)
-        writer.write(self.answer)
-        await writer.drain()
-        writer.close()
-
-
 @asynccontextmanager
 async def running(place: Path, filters: Mapping[str, FakeFilter]) -> AsyncIterator[None]:
     place.mkdir(exist_ok=True)
@@ -71,7 +48,7 @@ async def running(place: Path, filters: Mapping[str, FakeFilter]) -> AsyncIterat
         yield
 
 
-def terms(tmp_path: Path, **options: str) -> FilterTerms:
+def terms(tmp_path: Path, **options: object) -> FilterTerms:
     own = {"sockets": str(tmp_path / "allfilters"), "directory": str(tmp_path / "files")}
     return FilterTerms(
         name="c",
@@ -82,16 +59,26 @@ def terms(tmp_path: Path, **options: str) -> FilterTerms:
     )
 
 
-def judge(tmp_path: Path, filters: Mapping[str, FakeFilter], **options: str) -> FilterVerdict:
+def judge(
+    tmp_path: Path,
+    filters: Mapping[str, FakeFilter],
+    request: FilterRequest = REQUEST,
+    **options: object,
+) -> FilterVerdict:
     async def session() -> FilterVerdict:
-        (tmp_path / "files").mkdir(exist_ok=True)
         async with running(tmp_path / "allfilters", filters):
-            return await CourierFilter().judge(REQUEST, terms(tmp_path, **options))
+            return await CourierFilter().judge(request, terms(tmp_path, **options))
 
+    before = files_in(tmp_path)
     try:
         return asyncio.run(session())
     finally:
-        assert not list((tmp_path / "files").iterdir())
+        assert files_in(tmp_path) <= before
+
+
+def files_in(tmp_path: Path) -> set[Path]:
+    (tmp_path / "files").mkdir(exist_ok=True)
+    return set((tmp_path / "files").iterdir())
 
 
 class TestTheirWord:
@@ -171,6 +158,29 @@ class TestFiles:
             asyncio.run(session())
         assert not list((tmp_path / "files").iterdir())
 
+    def test_what_a_crash_left_is_removed(self, tmp_path: Path) -> None:
+        left = tmp_path / "files/courierweb-filter-left"
+        others = tmp_path / "files/other"
+        for place in (left, others):
+            place.mkdir(parents=True)
+            os.utime(place, (0, 0))
+        judge(tmp_path, {"a": FakeFilter(b"200 Ok\n")})
+        assert files_in(tmp_path) == {others}
+
+
+class TestRehearsal:
+    def test_they_are_not_asked(self, tmp_path: Path) -> None:
+        asked = FakeFilter(b"550 No\n")
+        request = replace(REQUEST, rehearsal=True)
+        verdict = judge(tmp_path, {"a": asked}, request)
+        assert (verdict.action, asked.asked) == (FilterAction.PASS, 0)
+        assert "not asked" in verdict.detail
+
+    def test_unless_somebody_wants_it(self, tmp_path: Path) -> None:
+        request = replace(REQUEST, rehearsal=True)
+        verdict = judge(tmp_path, {"a": FakeFilter(b"550 No\n")}, request, rehearsals=True)
+        assert verdict.action is FilterAction.REFUSE
+
 
 class TestTrouble:
     @pytest.mark.parametrize(
@@ -245,7 +255,7 @@ class TestCheck:
         ],
     )
     def test_what_cannot_work(
-        self, tmp_path: Path, options: dict[str, str], complaint: str
+        self, tmp_path: Path, options: dict[str, object], complaint: str
     ) -> None:
         with pytest.raises(ValueError, match=complaint):
             CourierFilter().check(terms(tmp_path, **options))

@@ -1,9 +1,7 @@
 """The kind `milter` against a milter that says what the test wants, or misbehaves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from mta.protocol.site_filter import (
     FilterTerms,
     FilterVerdict,
 )
+from tests.support.fake_milter import FakeMilter, listening
 
 CONTENT = b"Received: by us\r\nSubject: Hi\r\nTo: b\r\n\r\nbody\r\n"
 REQUEST = FilterRequest(
@@ -35,67 +34,6 @@ REQUEST = FilterRequest(
     content=CONTENT,
     queue_id="abc123",
 )
-
-
-@dataclass
-class FakeMilter:
-    """Answers each command as `answers` says, by its letter or by letter and data; else "c"."""
-
-    answers: dict[bytes, list[bytes]] = field(default_factory=dict)
-    version: int = 6
-    steps: int = 0
-    heard: list[bytes] = field(default_factory=list)
-    offered: bytes = b""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            packet = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
-            if packet[:1] == b"O":
-                self.offered = packet[1:]
-                words = (self.version, 0x1FF, self.steps)
-                answers = [b"O" + b"".join(word.to_bytes(4, "big") for word in words)]
-            else:
-                self.heard.append(packet)
-                if packet == b"Q":
-                    return
-                answers = [] if packet[:1] == b"D" else [b"c"]
-                answers = self.answers.get(packet, self.answers.get(packet[:1], answers))
-            for answer in answers:
-                writer.write(len(answer).to_bytes(4, "big") + answer)
-            await writer.drain()
-
-    def commands(self) -> bytes:
-        """The letters of what was said, without macros."""
-        return b"".join(packet[:1] for packet in self.heard if packet[:1] != b"D")
-
-    def macros(self, command: bytes) -> dict[str, str]:
-        (packet,) = [p for p in self.heard if p[:2] == b"D" + command]
-        words = packet[2:].decode().split("\0")[:-1]
-        return dict(zip(words[::2], words[1::2], strict=True))
-
-
-@asynccontextmanager
-async def listening(
-    path: Path, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-) -> AsyncIterator[None]:
-    sessions: list[asyncio.Task[None] | None] = []
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        sessions.append(asyncio.current_task())
-        try:
-            await serve(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_unix_server(connected, path)
-    try:
-        yield
-    finally:
-        server.close()
-        # It has heard all only when it has seen the end.
-        await asyncio.gather(*filter(None, sessions))
 
 
 def terms(path: Path | str, **options: object) -> FilterTerms:
@@ -287,6 +225,12 @@ class TestItsWord:
     def test_a_new_body(self, tmp_path: Path) -> None:
         verdict = judge(tmp_path, FakeMilter(answers={b"E": [b"bnew ", b"bbody\r\n", b"a"]}))
         assert verdict.content == CONTENT.replace(b"body", b"new body")
+
+    def test_it_is_not_asked_in_a_rehearsal_when_it_counts(self, tmp_path: Path) -> None:
+        request = replace(REQUEST, rehearsal=True)
+        fake = FakeMilter(answers={b"E": [b"r"]})
+        assert judge(tmp_path, fake, request).action is FilterAction.REFUSE
+        assert judge(tmp_path, fake, request, rehearsals=False).action is FilterAction.PASS
 
 
 class TestTrouble:
