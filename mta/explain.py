@@ -22,6 +22,7 @@ from mta.explanation import Asked, Destination, Explanation, Passage, Request, c
 from mta.ingress import arguments, content
 from mta.ingress.arguments import BadArgument
 from mta.ingress.division import divide
+from mta.ingress.filtering import Filtering
 from mta.ingress.house import House, Listener
 from mta.ingress.inquiry import Answerer, Consult, Examiner, Inquiry
 from mta.ingress.reception import Reception
@@ -53,7 +54,6 @@ def explain(request: Request) -> Explanation:
     watch = _Stopwatch(ANSWERERS)
     house.inquiry.close()
     house.inquiry = Inquiry(watch.answerers)
-    house.filters = _would_be_asked
     try:
         return asyncio.run(_Walk(house, watch, request).walk())
     finally:
@@ -152,7 +152,8 @@ class _Walk:
         self._request = request
         self._policy: Policy = house.gate.policy
         self._witness = _Witness(house.inquiry, watch)
-        self._reception = Reception(house, self._witness)
+        filtering = Filtering(house.hostname, _would_be_asked)
+        self._reception = Reception(house, self._witness, filtering)
         self._passages: list[Passage] = []
         self._session = _session(request)
 

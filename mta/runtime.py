@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from mta import dnssec, forwarding, intake, maillog, sts
+from mta import dnssec, forwarding, handed_in, intake, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
 from mta.filter_context import Appliance
@@ -127,13 +128,16 @@ class _Domains:
         return directory().nexthop(address, self._reverse_path)
 
 
-def enqueue(envelope: Envelope, content: bytes, origin: str | None = None) -> str:
+def enqueue(
+    envelope: Envelope, content: bytes, origin: str | None = None, uid: int | None = None
+) -> str:
     """Queue a message made on this host and call for its delivery; gives its queue id.
 
     `content` has CRLF line ends and no Received header yet. With an `origin` that was queued
-    before, that message's queue id is given and nothing is queued. Raises DatabaseError.
+    before, that message's queue id is given and nothing is queued. `uid` is that of the user who
+    hands it in. Raises DatabaseError, and SubmissionError when a site filter refuses it.
     """
-    message_id = queue_message(envelope, content, origin)
+    message_id = queue_message(envelope, content, origin, uid=uid)
     nudge()
     return encode_queue_id(message_id)
 
@@ -156,7 +160,11 @@ def forward(recipient: LeasedRecipient, addresses: Sequence[str], content: bytes
 
 
 def queue_message(
-    envelope: Envelope, content: bytes, origin: str | None = None, comment: str = ""
+    envelope: Envelope,
+    content: bytes,
+    origin: str | None = None,
+    comment: str = "",
+    uid: int | None = None,
 ) -> int:
     """`enqueue` without the nudge, to be part of a caller's transaction; gives the message id.
     `comment` is for the Received field."""
@@ -167,15 +175,21 @@ def queue_message(
             # Whoever leaves mail here knows what to do when the database is away.
             raise OperationalError(f"{recipient.address} cannot be looked up now")
     arrival = intake.Arrival(id_maker().next(), timezone.now(), origin)
+    resolved = [(each, book.resolve(each.address)) for each in envelope.recipients]
+    message = _received(envelope, arrival, comment) + content
+    filtered = handed_in.judge(envelope, resolved, message, arrival, policy, uid)
+    session = {"source": envelope.source.value, "auth_user": envelope.auth_user}
     submission = intake.prepare(
         arrival,
         envelope,
-        [(recipient, book.resolve(recipient.address)) for recipient in envelope.recipients],
-        _received(envelope, arrival, comment) + content,
+        filtered.resolved,
+        filtered.content,
         policy,
         route,
-        {"session": {"source": envelope.source.value, "auth_user": envelope.auth_user}},
+        {"session": session, **filtered.told},
+        filtered.dispositions,
     )
+    submission = replace(submission, recipients=(*submission.recipients, *filtered.failed))
     if origin is None:
         commit.commit([submission])
     else:

@@ -13,7 +13,8 @@ SOURCES = sorted((ROOT / "mta").rglob("*.py"))
 ROOMS: dict[str, tuple[str, ...]] = {
     "mta.protocol": (),
     "mta.policy": ("mta.protocol",),
-    "mta.filters": ("mta.protocol",),
+    # Other people's programs are run in one place.
+    "mta.filters": ("mta.protocol", "mta.transports.delivery_command"),
     "mta.transports": (
         "mta.protocol",
         "mta.transports.base",

@@ -1,8 +1,9 @@
 """The kinds of site filters by name: built-ins from a literal table, others from entry points.
 
 A package of somebody else registers its kind under the entry-point group `mta.filters` as
-``name = package.module:Class``. A kind is imported when it is first asked for. One that cannot be
-loaded is Trouble for the rows that use it, and for nothing else.
+``name = package.module:Class``, or a plain function (`mta.filters.site.plugin`). A kind is
+imported when it is first asked for. One that cannot be loaded is Trouble for the rows that use
+it, and for nothing else.
 """
 
 import inspect
@@ -14,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from mta.filters.base import Kind, Trouble
+from mta.filters.site.plugin import Plugin
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ GROUP = "mta.filters"
 
 BUILT_IN = {
     "sieve": "mta.filters.site.sieve:Sieve",
+    "command": "mta.filters.site.command:Command",
     "duplicate_slew": "mta.filters.site.duplicate_slew:DuplicateSlew",
     "sender_rate": "mta.filters.site.sender_rate:SenderRate",
     "sender_verification": "mta.filters.site.sender_verification:SenderVerification",
@@ -108,8 +111,10 @@ class Registry(Mapping[str, Kind]):
 
     def _checked(self, name: str, factory: Any) -> Kind:
         """An instance of the class. Raises TypeError when it is not a kind of that name."""
+        if inspect.isfunction(factory):
+            return Plugin(name, factory)
         if not callable(factory):
-            raise TypeError(f"{factory!r} is not a class")
+            raise TypeError(f"{factory!r} is neither a class nor a function")
         kind = factory(self.context) if _wants_context(factory) else factory()
         missing = [attribute for attribute in _CONTRACT if not hasattr(kind, attribute)]
         if missing:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from mta.ingress.house import House
+from mta.ingress.house import Filters
 from mta.ingress.inquiry import Consult
 from mta.ingress.transaction import Transaction
 from mta.intake import Arrival
@@ -25,11 +25,18 @@ from mta.protocol.site_filter import FilterRequest, FilterStage
 Message = Callable[[], Awaitable[bytes]]
 
 
+def _whatever(seconds: float) -> None:
+    """Nobody waits for an answer so long."""
+
+
 class Filtering:
     """Asks the site filters for one session. `allow` is told how many seconds they may take."""
 
-    def __init__(self, house: House, allow: Callable[[float], None]) -> None:
-        self._house = house
+    def __init__(
+        self, hostname: str, filters: Filters, allow: Callable[[float], None] = _whatever
+    ) -> None:
+        self._hostname = hostname
+        self._filters = filters
         self._allow = allow
 
     def of_client(self, session: SessionFacts, policy: Policy) -> Consult:
@@ -74,19 +81,20 @@ class Filtering:
     ) -> Answer:
         terms = policy.filters_at(request.stage, request.source)
         self._allow(sum(each.timeout for each in terms))
-        chain = await self._house.filters(terms, request, unseen=unseen)
+        chain = await self._filters(terms, request, unseen=unseen)
         return answers.site_filters_answer(chain)
 
     def _request(self, stage: FilterStage, session: SessionFacts) -> FilterRequest:
         return FilterRequest(
             stage=stage,
             source=session.source,
-            hostname=self._house.hostname,
+            hostname=self._hostname,
             client_ip=session.client_ip,
             helo=session.helo,
             listener=session.listener,
             auth_user=session.auth_user,
             tls=session.tls,
+            uid=session.uid,
             at=time.time(),
         )
 

@@ -49,19 +49,13 @@ class Judgement:
     filtered: bytes | None = None
 
 
-def _as_it_is(seconds: float) -> None:
-    """Nobody waits for what takes so long."""
-
-
 class Reception:
-    """The steps of one session. `allow` is told of work that takes so many seconds more."""
+    """The steps of one session."""
 
-    def __init__(
-        self, house: House, examiner: Examiner, allow: Callable[[float], None] = _as_it_is
-    ) -> None:
+    def __init__(self, house: House, examiner: Examiner, filtering: Filtering) -> None:
         self._house = house
         self._examiner = examiner
-        self._filtering = Filtering(house, allow)
+        self._filtering = filtering
 
     async def connect(self, session: SessionFacts, policy: Policy) -> tuple[Decision, Facts]:
         consult = self._filtering.of_client(session, policy)

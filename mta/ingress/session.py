@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError
 from mta import maillog
 from mta.ingress import replies, transaction
 from mta.ingress.arguments import BadArgument
+from mta.ingress.filtering import Filtering
 from mta.ingress.house import House, Listener
 from mta.ingress.inquiry import Examiner
 from mta.ingress.reception import Reception
@@ -45,7 +46,8 @@ class Session(Connection):
     ) -> None:
         super().__init__(house, listener, open_ones, introduction)
         self._verbs = verbs
-        self.reception = Reception(house, Examiner(house.inquiry), self.allow)
+        filtering = Filtering(house.hostname, house.filters, self.allow)
+        self.reception = Reception(house, Examiner(house.inquiry), filtering)
         self.transaction: Transaction | None = None
         # What BDAT has brought of its content; None before the first.
         self.chunks: Collected | None = None

@@ -30,11 +30,13 @@ EX_NOPERM = 77
 @dataclass(frozen=True, slots=True)
 class Caller:
     """`account` is the name of its account, `full_name` that of the person. `variables` are
-    Courier's MAILUSER, MAILSUSER, MAILHOST, MAILSHOST, MAILNAME and NAME, as far as set."""
+    Courier's MAILUSER, MAILSUSER, MAILHOST, MAILSHOST, MAILNAME and NAME, as far as set. `uid` is
+    None when nobody knows it."""
 
     account: str
     full_name: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    uid: int | None = None
 
     def reverse_path(self, hostname: str) -> str:
         user = self.variables.get("MAILSUSER") or self._user
@@ -88,7 +90,7 @@ def _take(arguments: Sequence[str], caller: Caller, content: Readable) -> str:
     envelope, whole = build(_draft(options, caller, message))
     if options.print_only:
         return whole.replace(b"\r\n", b"\n").decode("utf-8", "replace")
-    runtime.enqueue(envelope, whole)
+    runtime.enqueue(envelope, whole, uid=caller.uid)
     return ""
 
 

@@ -90,7 +90,7 @@ class _Handler(socketserver.StreamRequestHandler):
         close_old_connections()
         try:
             account = _account(uid)
-            caller = Caller(account, full_name_of(uid), variables)
+            caller = Caller(account, full_name_of(uid), variables, uid)
             result = _PROGRAMS[program](arguments, caller, _Pieces(self.rfile))
         except CutOff:
             result = Result(EX_TEMPFAIL, complaint="the message was cut off")

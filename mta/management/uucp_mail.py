@@ -57,7 +57,7 @@ def _take(arguments: Sequence[str], caller: Caller, content: Readable) -> str:
     # Hosts that send mail round in a circle are as easily found in UUCP as elsewhere.
     if headers.scan(whole).hops > runtime.directory().settings.maxhops:
         raise SubmissionError(554, status.ROUTING_LOOP, "too many hops, this is a mail loop")
-    runtime.enqueue(envelope, whole)
+    runtime.enqueue(envelope, whole, uid=caller.uid)
     return ""
 
 

@@ -263,8 +263,9 @@ class SessionFacts:
     """One connection. `client_ip` is "" for a local program; IPv4-mapped is given as IPv4.
 
     `tls` describes the cipher, "" in clear. `certificate` are the mail addresses in a client
-    certificate that was verified. `handed_in` is how mail came that has no session. The counts
-    include this connection and are 0 where they are not counted (a simulator).
+    certificate that was verified. `handed_in` is how mail came that has no session, from the
+    local user `uid`. The counts include this connection and are 0 where they are not counted (a
+    simulator).
     """
 
     client_ip: str
@@ -281,6 +282,7 @@ class SessionFacts:
     same_network: int = 0
     all_connections: int = 0
     handed_in: Source | None = None
+    uid: int | None = None
 
     @property
     def source(self) -> Source:

@@ -15,7 +15,15 @@ from mta.protocol.site_filter import FilterAction, FilterStage, FilterState
 PREFIX = "site_filter:"
 
 # Recipients whom the rules behind refuse, whatever a filter says.
-_NOBODY = frozenset({Standing.UNKNOWN, Standing.DISABLED, Standing.LOOP, Standing.BAD_RETURN_PATH})
+_NOBODY = frozenset(
+    {
+        Standing.UNKNOWN,
+        Standing.UNANSWERED,
+        Standing.DISABLED,
+        Standing.LOOP,
+        Standing.BAD_RETURN_PATH,
+    }
+)
 _NONE = passed("no site filter is asked")
 
 

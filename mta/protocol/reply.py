@@ -3,6 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from mta.protocol.status import NOT_PERMITTED, with_class
+
+_UNNAMED = "the message is not accepted"
 _STATUS = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:[ \t]+|$)")
 
 
@@ -54,6 +57,18 @@ def parse_reply(code: int, lines: list[str]) -> Reply:
     status = match.group(1)
     stripped = [line.removeprefix(status).lstrip() for line in lines]
     return Reply(code, status, "\n".join(stripped))
+
+
+def refusal(text: str) -> Reply:
+    """A refusal in somebody's own words: 550 5.7.1, unless they begin with another code, such as
+    "451 come again" or "554 5.7.1 spam"."""
+    text = text.strip()
+    code, _, words = text.partition(" ")
+    if not (len(code) == 3 and code.isascii() and code.isdecimal() and code[0] in "45"):
+        return Reply(550, NOT_PERMITTED, text or _UNNAMED)
+    reply = parse_reply(int(code), words.splitlines() or [""])
+    enhanced = reply.status or with_class(NOT_PERMITTED, code[0])
+    return Reply(reply.code, enhanced, reply.text or _UNNAMED)
 
 
 def _printable(line: str) -> str:

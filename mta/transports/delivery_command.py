@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,9 @@ _UMASK = 0o077
 _CHUNK = 65536
 # The limits are set behind the change of the user, by a text in which nothing is ever inserted.
 _LIMITED = 'ulimit -c 0; ulimit -t "$1"; shift; exec "$@"'
+_LIMITED_IN_MEMORY = (
+    'ulimit -c 0; ulimit -t "$1"; [ "$2" = 0 ] || ulimit -v "$2"; shift 2; exec "$@"'
+)
 
 
 class NotPermittedError(Exception):
@@ -110,6 +113,39 @@ def run_program(
         env=_environment(owner, variables),
         **_identity(owner),
     )
+
+
+def run_limited(
+    arguments: Sequence[str],
+    owner: Account,
+    variables: Mapping[str, str],
+    stdin: bytes,
+    patience: float,
+    cpu: int = 0,
+    memory: int = 0,
+) -> Ended:
+    """Runs a program of the administrator without a shell, for at most `patience` seconds, with so
+    many seconds of processor time and octets of memory; 0 is no limit.
+
+    Raises NotPermittedError, and OSError when it cannot be started.
+    """
+    # A processor that it may use for longer than it may run is no limit.
+    limits = [str(cpu or int(patience) + 1), str(memory >> 10)]
+    with tempfile.TemporaryFile() as message:
+        message.write(stdin)
+        message.seek(0)
+        return run_program(
+            [SHELL, "-c", _LIMITED_IN_MEMORY, SHELL, *limits, *arguments],
+            _at_home(owner),
+            variables,
+            message,
+            patience,
+        )
+
+
+def _at_home(owner: Account) -> Account:
+    """Accounts such as nobody have a home that is not there, and a program must start somewhere."""
+    return owner if Path(owner.home).is_dir() else replace(owner, home="/")
 
 
 def run_tool(

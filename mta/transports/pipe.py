@@ -9,8 +9,6 @@ in time. What it printed tells why; a status of RFC 3463 at its beginning replac
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryFile
 
 from mta.protocol import exit_status, status, verp
 from mta.protocol.exit_status import Effect
@@ -29,17 +27,14 @@ from mta.transports.base import (
     Result,
 )
 from mta.transports.delivery_command import (
-    SHELL,
     Account,
     Ended,
     NotPermittedError,
     account,
-    run_program,
+    run_limited,
 )
 
 _PREFIX = "pipe:"
-# Set behind the change of the user, by a text in which nothing is ever inserted.
-_LIMITED = 'ulimit -c 0; ulimit -t "$1"; [ "$2" = 0 ] || ulimit -v "$2"; shift 2; exec "$@"'
 _CODES = {Result.SENT: 250, Result.DEFERRED: 451, Result.BOUNCED: 550}
 _RESULTS = {
     Effect.CONTINUE: Result.SENT,
@@ -115,7 +110,10 @@ def _run(
     text = content_for(program, envelope, context.content(message.id))
     context.committing(recipient.id for recipient in recipients)
     try:
-        return _verdict(_run_limited(program, arguments, owner, text), program)
+        ended = run_limited(
+            arguments, owner, {}, text, program.timeout, program.cpu, program.memory
+        )
+        return _verdict(ended, program)
     except NotPermittedError as error:
         return Result.DEFERRED, Reply(451, "4.3.5", str(error))
     except OSError as error:
@@ -127,28 +125,6 @@ def _reverse_path(message: QueuedMessage, recipients: Sequence[QueuedRecipient])
     if message.verp and len(recipients) == 1:
         return verp.encode(message.reverse_path, recipients[0].address)
     return message.reverse_path
-
-
-def _run_limited(program: Program, arguments: Sequence[str], owner: Account, text: bytes) -> Ended:
-    """Raises NotPermittedError and OSError."""
-    # A processor that it may use for longer than it may run is no limit.
-    cpu = str(program.cpu or int(program.timeout) + 1)
-    memory = str(program.memory >> 10)
-    with TemporaryFile() as stdin:
-        stdin.write(text)
-        stdin.seek(0)
-        return run_program(
-            [SHELL, "-c", _LIMITED, SHELL, cpu, memory, *arguments],
-            _at_home(owner),
-            {},
-            stdin,
-            program.timeout,
-        )
-
-
-def _at_home(owner: Account) -> Account:
-    """Accounts such as nobody have a home that is not there, and a program must start somewhere."""
-    return owner if Path(owner.home).is_dir() else replace(owner, home="/")
 
 
 def _verdict(ended: Ended, program: Program) -> tuple[Result, Reply]:

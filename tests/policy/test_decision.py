@@ -66,6 +66,7 @@ def test_a_decision_says_how_it_came_about():
         ("blocked_network", False),
         ("dns_lists", False),
         ("backscatter", False),
+        ("site_filter_recipient", False),
         ("mailbox", False),
         ("alias", False),
         ("srs", False),

@@ -22,8 +22,7 @@ from mta.filters.sieve.compiling import compile_script
 from mta.filters.sieve.evaluate import Budget, Message, Surroundings, evaluate
 from mta.filters.sieve.program import Program
 from mta.filters.sieve.syntax import Node, SieveError
-from mta.protocol import status
-from mta.protocol.reply import Reply, parse_reply
+from mta.protocol.reply import Reply, refusal
 from mta.protocol.site_filter import (
     FilterAction,
     FilterRequest,
@@ -112,7 +111,7 @@ def _of_actions(asked: Iterable[Action]) -> _Word:
     for action in asked:
         match action:
             case actions.Reject():
-                return _Word(_reply(action.text), line=action.line)
+                return _Word(refusal(action.text), line=action.line)
             case actions.Discard():
                 word = _Word(discards=True, line=action.line)
             case actions.Keep():
@@ -145,19 +144,6 @@ def _divided(words: dict[str, _Word]) -> FilterVerdict:
         raise Trouble("the text changes or discards the message for some recipients only")
     action = FilterAction.DISCARD if others[0].discards else FilterAction.PASS
     return FilterVerdict(action, refused=refused, content=others[0].content)
-
-
-def _reply(text: str) -> Reply:
-    """550 5.7.1 with the text, unless the text begins with a code of its own."""
-    code, _, words = text.strip().partition(" ")
-    if not (len(code) == 3 and code.isascii() and code.isdecimal() and code[0] in "45"):
-        return Reply(550, status.NOT_PERMITTED, text.strip() or "the message is not accepted")
-    reply = parse_reply(int(code), words.splitlines() or [""])
-    return Reply(
-        reply.code,
-        reply.status or status.with_class(status.NOT_PERMITTED, code[0]),
-        reply.text or "the message is not accepted",
-    )
 
 
 def _items(request: FilterRequest) -> dict[str, str]:

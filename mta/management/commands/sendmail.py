@@ -40,7 +40,7 @@ class Command(ApplianceCommand):
 
     def send(self, arguments: list[str] | tuple[str, ...]) -> None:
         """Queue what standard input holds. Raises CommandError with the exit status."""
-        caller = Caller(_account(), full_name_of(os.getuid()), os.environ)
+        caller = Caller(_account(), full_name_of(os.getuid()), os.environ, os.getuid())
         result = take(arguments, caller, sys.stdin.buffer)
         if result.code != EX_OK:
             raise CommandError(result.complaint, returncode=result.code)
