@@ -54,7 +54,7 @@ class DuplicateSlew:
         values.integer("hashsize", values.integer("duplevel", 2), 100_000)
         values.number("hours", most=24 * 365)
         values.text("reply")
-        sender_patterns.check(values.lines("spared"))
+        sender_patterns.check("spared", values.lines("spared"))
 
     async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
         assert request.content is not None
