@@ -6,7 +6,7 @@ recipient's transport and next hop, and sets the times a recipient lives by.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from mta.models import State
@@ -17,7 +17,7 @@ from mta.protocol import headers, srs
 from mta.protocol.envelope import DOUBLE_BOUNCE_SENDER, Envelope, Recipient
 from mta.protocol.filter_words import Disposition
 from mta.protocol.site_filter import FilterAction
-from mta.queue.commit import RoutedRecipient, Submission, storable
+from mta.queue.commit import Holding, RoutedRecipient, Submission, storable
 
 UNROUTED = ("local", "")
 
@@ -73,7 +73,20 @@ def prepare(
         subject=facts.subject,
         origin=arrival.origin,
         accepted=accepted,
+        holding=holding(dispositions, arrival.at),
     )
+
+
+def holding(dispositions: Sequence[Disposition], at: datetime) -> Holding | None:
+    """Until when filters hold the message: the longest counts, and by hand is longer than any."""
+    holds = [each for each in dispositions if each.action is FilterAction.HOLD]
+    if not holds:
+        return None
+    by_hand = next((each for each in holds if each.release_after is None), None)
+    if by_hand:
+        return Holding(by_hand.filter, None)
+    last = max(holds, key=lambda each: each.release_after or 0.0)
+    return Holding(last.filter, at + timedelta(seconds=last.release_after or 0.0))
 
 
 def disposed(

@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from courierweb.console import chart, health
+from courierweb.console import chart, filter_alerts, health
+from courierweb.console.alert import Alert
 from courierweb.console.templatetags.console import age, clip, hop
 from mta.models import AccessRule, Domain, Message, PolicyChange, Settings
 from mta.queue import history
@@ -29,16 +30,6 @@ class Tile:
     link: str
     tone: str = "calm"
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Something that needs a person, with the one thing to do about it."""
-
-    tone: str
-    text: str
-    link: str
-    button: str
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +120,7 @@ def _warnings(
             Alert("bad", f"TLS: {certificate.detail}.", reverse("admin:index"), "Look again")
         )
     found += [_failing(group) for group in groups if _is_failing(group)]
+    found += filter_alerts.alerts()
     found += _unwise_settings()
     return found[:MOST_WARNINGS]
 

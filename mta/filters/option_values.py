@@ -1,4 +1,7 @@
-"""The options of a filter's row as its kind reads them: given, or the kind's default."""
+"""The options of a filter's row as its kind reads them: given, or the kind's default.
+
+What is wrong begins with the name of the option, by which a form finds the field.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -62,4 +65,4 @@ class OptionValues:
         return self._given.get(name, self._declared[name].default)
 
     def _wrong(self, name: str, expected: str) -> ValueError:
-        return ValueError(f"{self._declared[name].label} ({name}): {expected} is expected")
+        return ValueError(f"{name}: {expected} is expected")

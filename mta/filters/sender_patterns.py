@@ -8,11 +8,13 @@ MAX_PATTERN = 320
 _MAX_NAME = 1000
 
 
-def check(patterns: Iterable[str]) -> None:
-    """Raises ValueError for one that cannot be meant."""
+def check(option: str, patterns: Iterable[str]) -> None:
+    """Raises ValueError for one that cannot be meant, with the name of the option."""
     for pattern in patterns:
         if len(pattern) > MAX_PATTERN or any(char.isspace() for char in pattern):
-            raise ValueError(f"{pattern[:60]!r} is neither an address nor @domain nor a name")
+            raise ValueError(
+                f"{option}: {pattern[:60]!r} is neither an address nor @domain nor a name"
+            )
 
 
 def matching(patterns: Sequence[str], *names: str | None) -> str:

@@ -60,6 +60,14 @@ def failed_recipient(recipient: Recipient, reply: Reply, at: datetime) -> Routed
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """By which filter a message is held, and until when: None for until somebody releases it."""
+
+    filter: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One message ready for the queue. `accepted` is the data of its first event, JSON."""
 
@@ -74,6 +82,7 @@ class Submission:
     subject: str = ""
     origin: str | None = None
     accepted: dict[str, Any] = field(default_factory=dict)
+    holding: Holding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +224,7 @@ WITH given AS MATERIALIZED (
         client_ip text, helo text, ret text, envid text, smtputf8 bool, eight_bit bool, verp bool,
         requiretls bool, size int8,
         header_message_id text, subject text, origin text, version int8, accepted jsonb,
-        start int4)
+        start int4, held_by text, held_until float8)
 ), message AS (
     INSERT INTO mta_message (id, created_at, finished_at, pending, reverse_path, source,
         auth_user, client_ip, helo, ret, envid, smtputf8, eight_bit, verp, requiretls, size,
@@ -230,6 +239,13 @@ WITH given AS MATERIALIZED (
 ), event AS (
     INSERT INTO mta_event (at, message_id, kind, data)
     SELECT to_timestamp(at), id, 'accepted', accepted FROM given
+), release AS (
+    INSERT INTO mta_timedrelease AS t (message_id, at, filter)
+    SELECT id, to_timestamp(held_until), held_by FROM given WHERE held_until IS NOT NULL
+    ON CONFLICT (message_id) DO UPDATE SET at = greatest(t.at, excluded.at)
+), by_hand AS (
+    DELETE FROM mta_timedrelease t USING given g
+    WHERE t.message_id = g.id AND g.held_by IS NOT NULL AND g.held_until IS NULL
 ), recipient AS (
     INSERT INTO mta_recipient (message_id, address, original_recipient, return_path, notify, state,
         transport, nexthop, next_attempt, expires_at, warn_at, last_reply, report, finished_at,
@@ -271,7 +287,7 @@ def _starts(submissions: Sequence[Submission]) -> Iterator[tuple[Submission, int
 
 
 def _message_row(submission: Submission, start: int) -> dict[str, Any]:
-    envelope = submission.envelope
+    envelope, holding = submission.envelope, submission.holding
     return {
         "id": submission.id,
         "at": submission.at.timestamp(),
@@ -294,6 +310,8 @@ def _message_row(submission: Submission, start: int) -> dict[str, Any]:
         "version": submission.policy_version,
         "accepted": submission.accepted,
         "start": start,
+        "held_by": holding.filter if holding else None,
+        "held_until": holding.until.timestamp() if holding and holding.until else None,
     }
 
 

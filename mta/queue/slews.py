@@ -4,6 +4,8 @@ One transaction for each message, one at a time for each filter, so that two cop
 two processes at the same moment are two copies.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -46,6 +48,27 @@ _FORGET_BEYOND = """
 DELETE FROM mta_slewsighting WHERE filter = %s AND id <= (
     SELECT id FROM mta_slewsighting WHERE filter = %s ORDER BY id DESC OFFSET %s LIMIT 1)
 """
+
+_STOPPED = """
+SELECT filter, count(*), count(DISTINCT CASE WHEN top_stopped THEN top ELSE bottom END), max(at)
+FROM mta_slewsighting WHERE at >= %s AND (top_stopped OR bottom_stopped)
+GROUP BY 1 ORDER BY 2 DESC LIMIT 10
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """So many copies of so many texts that a filter took for slews; the last came at `last_at`."""
+
+    filter: str
+    copies: int
+    texts: int
+    last_at: datetime
+
+
+def stopped(since: datetime) -> list[Stopped]:
+    """What each filter stopped, or would have if it did not only log."""
+    return [Stopped(*row) for row in fetch(_STOPPED, [since])]
 
 
 def see(sighting: Sighting) -> Word:

@@ -1,17 +1,21 @@
 """The bundled kinds of site filters as clients and administrators meet them."""
 
+import os
+import pwd
 from datetime import timedelta
 
 import pytest
 
 from mta import runtime
 from mta.models import Recipient, Refusal, Route, SiteFilter, State, TimedRelease
+from mta.protocol.envelope import Envelope, Source
+from mta.protocol.envelope import Recipient as AddressedTo
 from mta.protocol.queue_id import decode_queue_id
-from mta.queue import timeline
+from mta.queue import releases, timeline
 from tests.filters.test_parts import message as with_attachment
 from tests.ingress.conftest import PASSWORD
 from tests.support.sink import Sink
-from tests.support.smtp_session import Client, Ingress
+from tests.support.smtp_session import Client, Ingress, disconnect_others
 from tests.support.waiting import eventually
 
 ANN, BOB = "ann@example.test", "bob@example.test"
@@ -94,6 +98,25 @@ def test_a_user_who_sends_too_much_waits_and_then_goes_on(ingress, monkeypatch):
     assert states()[-1] == State.QUEUED
 
 
+def test_what_another_filter_holds_for_good_is_not_released_by_itself(ingress):
+    row("sender_rate", maxrcpts=1)
+    SiteFilter.objects.create(
+        name="by-hand",
+        kind="headers",
+        state="enforce",
+        submission=True,
+        text="Subject contains rich -> hold",
+    )
+    with ingress.connect("smtps") as client:
+        client.login(BOB, PASSWORD)
+        for content in (SPAM, SPAM, b"Subject: lunch\r\n\r\nat noon?\r\n"):
+            whole = b"From: bob@example.test\r\n" + content
+            assert mail(client, whole, ANN, sender=BOB).startswith("250")
+    TimedRelease.objects.update(at="2026-01-01T00:00Z")
+    assert releases.release_due() == 1
+    assert states() == [State.HELD, State.HELD, State.QUEUED]
+
+
 @pytest.mark.parametrize("stage", ["sender", "recipient"])
 def test_a_sender_whom_nobody_knows_is_refused(ingress, stage):
     row("sender_verification", stage)
@@ -124,3 +147,18 @@ def test_header_rules_change_hold_and_refuse(stranger):
     assert b"X-Seen: yes\r\n" in bytes(recipient.message.content.data)
     old = b"From: al@example.org\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\n" + SPAM
     assert "hours away" in mail(stranger, old)
+
+
+def test_a_program_of_this_host_is_counted_by_its_user(town, request):
+    SiteFilter.objects.create(
+        name="test", kind="sender_rate", state="enforce", local=True, options={"maxrcpts": 1}
+    )
+    runtime.directory.cache_clear()
+    request.addfinalizer(disconnect_others)
+    request.addfinalizer(runtime.directory.cache_clear)
+    envelope = Envelope("root@mail.example.test", (AddressedTo(ANN),), Source.LOCAL)
+    for _ in range(2):
+        runtime.queue_message(envelope, SPAM, uid=os.getuid() or 4711)
+    assert states() == [State.QUEUED, State.HELD]
+    sender = pwd.getpwuid(os.getuid()).pw_name if os.getuid() else "uid 4711"
+    assert [waiting.sender for waiting in releases.waiting()] == [sender]

@@ -3,16 +3,17 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from mta.filters import chain
 from mta.filters.base import Trouble
-from mta.models import Content, Event, Message, Recipient, Refusal, SiteFilter
+from mta.models import Content, Event, Message, Recipient, Refusal, SiteFilter, TimedRelease
 from mta.protocol.reply import Reply
 from mta.protocol.site_filter import FilterAction, FilterRequest, FilterVerdict
-from mta.queue import timeline
+from mta.queue import releases, timeline
 from tests.ingress.conftest import PASSWORD
 from tests.support.filter_kinds import Kinds, Told
 from tests.support.smtp_session import SECONDS, Client, Ingress
@@ -168,6 +169,17 @@ def test_a_held_message_waits_with_the_reason(ingress, told):
     assert (message.pending, message.finished_at) == (2, None)
     sentences = [entry.sentence for entry in timeline.timeline(message.id)]
     assert "Held by the site filter test: looks odd" in sentences
+
+
+def test_a_message_may_be_held_for_a_while_only(ingress, told):
+    told(FilterVerdict(FilterAction.HOLD, release_after=60.0))
+    assert sent(ingress).startswith("250")
+    assert releases.release_due() == 0
+    plan = TimedRelease.objects.get()
+    assert plan.at - Message.objects.get().created_at == timedelta(seconds=60)
+    TimedRelease.objects.update(at=plan.at - timedelta(minutes=2))
+    assert releases.release_due() == 1
+    assert Recipient.objects.get().state == "queued"
 
 
 def test_a_discarded_message_is_finished(ingress, told):

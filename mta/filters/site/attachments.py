@@ -55,7 +55,7 @@ class Attachments:
         rules = _rules(values)
         long = [glob for glob in (*rules.names, *rules.types) if len(glob) > 200]
         if long:
-            raise ValueError(f"{long[0][:40]!r}... is too long for a name")
+            raise ValueError(f"names: {long[0][:40]!r}... is too long")
 
     async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
         assert request.content is not None

@@ -5,9 +5,11 @@ cancelled and reported to their senders, and whatever comes after is refused, to
 dupfilter; 6.6).
 """
 
+import asyncio
+
 from mta.filters import sender_patterns
 from mta.filters.base import FilterContext, Option
-from mta.filters.digests import digests
+from mta.filters.digests import Digests, digests
 from mta.filters.option_values import OptionValues
 from mta.protocol import status
 from mta.protocol.header_fields import cut, split
@@ -24,6 +26,7 @@ from mta.protocol.site_filter import (
 from mta.protocol.slew import Sighting
 
 _HOUR = 3600.0
+_SMALL = 64 * 1024
 
 
 class DuplicateSlew:
@@ -54,7 +57,7 @@ class DuplicateSlew:
         values.integer("hashsize", values.integer("duplevel", 2), 100_000)
         values.number("hours", most=24 * 365)
         values.text("reply")
-        sender_patterns.check(values.lines("spared"))
+        sender_patterns.check("spared", values.lines("spared"))
 
     async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
         assert request.content is not None
@@ -62,7 +65,7 @@ class DuplicateSlew:
         senders = (request.reverse_path, request.auth_user, *_list_ids(request.content))
         if spared := sender_patterns.matching(values.lines("spared"), *senders):
             return FilterVerdict(detail=f"{spared} may send alike")
-        found = digests(request.content)
+        found = await _digests(request.content)
         if found is None:
             return FilterVerdict(detail="there is no text to compare")
         sighting = Sighting(
@@ -84,6 +87,13 @@ class DuplicateSlew:
             detail += f"; what is queued of the {len(word.stop)} before it is cancelled"
         reply = Reply(550, status.NOT_PERMITTED, values.text("reply"))
         return FilterVerdict(FilterAction.REFUSE, reply, detail)
+
+
+async def _digests(content: bytes) -> Digests | None:
+    """What takes its time is done in a thread."""
+    if len(content) > _SMALL:
+        return await asyncio.to_thread(digests, content)
+    return digests(content)
 
 
 def _list_ids(content: bytes) -> list[str]:

@@ -77,8 +77,7 @@ class SenderRate:
         values.word("others", NOBODY, DOMAIN, CLIENT)
         values.integer("minuid")
         values.text("reply")
-        exceptions = _exceptions(values)
-        sender_patterns.check(exceptions)
+        sender_patterns.check("exceptions", _exceptions(values))
 
     async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
         values = OptionValues(self.options, terms.options)
@@ -112,7 +111,9 @@ def _exceptions(values: OptionValues) -> dict[str, int | None]:
     for line in values.lines("exceptions"):
         pattern, *limit = line.split()
         if len(limit) > 1 or (limit and not (limit[0].isdecimal() and int(limit[0]))):
-            raise ValueError(f"{line!r}: a sender and a number of recipients are expected")
+            raise ValueError(
+                f"exceptions: {line!r}: a sender and a number of recipients are expected"
+            )
         found[pattern] = int(limit[0]) if limit else None
     return found
 

@@ -50,10 +50,10 @@ class SenderVerification:
         values.check_names()
         values.word("logmode", BASE, FULL)
         if values.number("seconds", 1, 300) >= terms.timeout:
-            raise ValueError("the time limit of the filter must be longer than that for an answer")
+            raise ValueError("seconds: the time limit of the filter must be longer than this")
         for name in ("keep_good", "keep_refused", "keep_later"):
             values.number(name, most=60 * 24 * 7)
-        sender_patterns.check(values.lines("spared"))
+        sender_patterns.check("spared", values.lines("spared"))
 
     async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
         sender = request.reverse_path

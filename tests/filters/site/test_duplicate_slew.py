@@ -69,6 +69,13 @@ def test_a_copy_that_is_being_delivered_is_not_interrupted(context):
     assert states([message]) == [State.DELIVERING]
 
 
+def test_large_copies_are_copies(context):
+    asking = ask(DuplicateSlew(context), duplevel=2)
+    large = SPAM + b"and so on\r\n" * 10_000
+    assert arrive(asking, large)[0] is FilterAction.PASS
+    assert arrive(asking, large)[0] is FilterAction.REFUSE
+
+
 def test_copies_beyond_hashsize_are_forgotten(context):
     asking = ask(DuplicateSlew(context), duplevel=2, hashsize=3)
     arrive(asking)
