@@ -24,6 +24,7 @@ class Subject(StrEnum):
     MAILBOX_ROOM = "mailbox_room"
     MAILBOX_SENDER = "mailbox_sender"
     MAILBOX_CONTENT = "mailbox_content"
+    REFUSED_BEFORE = "refused_before"
 
 
 class Question(NamedTuple):
