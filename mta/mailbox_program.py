@@ -20,6 +20,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from mta import maillog
 from mta.models import Mailbox, Settings
 from mta.policy.answers import OwnersWord
 from mta.policy.question import TROUBLE, Answer
@@ -152,7 +153,7 @@ def _word(
         return None
     name = _named(place, kind)
     if isinstance(ended, str):
-        log.warning("%s: %s", name, ended)
+        maillog.mailbox_filter_failed(name=name, problem=ended)
         return Answer(TROUBLE, f"{name}: {ended}")
     if ended.code == _TAKE:
         return Answer(taken, f"{name} takes it")
@@ -165,7 +166,7 @@ def _word(
     else:
         text = ended.output.decode("utf-8", "replace").strip()
         return Answer(OwnersWord.REFUSE, name, (_with_code(text, code),))
-    log.warning("%s: %s", name, problem)
+    maillog.mailbox_filter_failed(name=name, problem=problem)
     return Answer(TROUBLE, f"{name}: {problem}")
 
 

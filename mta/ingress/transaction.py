@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from mta import intake
-from mta.policy import answers
+from mta.policy import answers, mailbox_filter
 from mta.policy.decision import Decision, Step
 from mta.policy.facts import (
     Facts,
@@ -160,9 +160,9 @@ def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
     """A decision for the history of an accepted message.
 
     Of the steps only the one that answered is kept: `decide` is pure and the version is known,
-    so that the rest can be told again.
+    so that the rest can be told again. What owners of mailboxes said cannot, and is kept.
     """
-    last = decision.steps[-1:]
+    last = [*filter(_is_of_an_owner, decision.steps[:-1]), *decision.steps[-1:]]
     return {
         "at": at.isoformat(),
         "stage": decision.stage.value,
@@ -176,6 +176,11 @@ def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
             for step in last
         ],
     }
+
+
+def _is_of_an_owner(step: Step) -> bool:
+    is_owners = step.rule == mailbox_filter.mailbox_filter.__name__
+    return is_owners and step.detail != mailbox_filter.NO_RULES.detail
 
 
 def refusal_record(

@@ -40,6 +40,7 @@ _REFUSAL_LINES = 20
 _REFUSAL_LINE = 400
 # They would say something of the session, or of the verdicts in it, and not of the mail.
 _NOT_THE_OWNERS = (421, 530, 535, 558)
+NO_RULES = passed("the mailbox has no rules about senders")
 _TAKERS = (Standing.MAILBOX, Standing.ACCOUNT, Standing.ALIAS)
 
 
@@ -48,7 +49,7 @@ def mailbox_filter(facts: Facts, policy: Policy) -> Finding:
     """The owner's listing of the sender, else the owner's rules for recipients."""
     rules = _rules(facts)
     if rules is None or not rules.judges_senders:
-        return passed("the mailbox has no rules about senders")
+        return NO_RULES
     return _owners_word(facts, facts.answer(_about_sender(facts, rules)))
 
 

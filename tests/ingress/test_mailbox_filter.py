@@ -5,7 +5,7 @@ import pytest
 from mta import mailbox_scripts
 from mta.explain import explain
 from mta.explanation import Request
-from mta.models import AccessRule, Mailbox, MailboxScript, Recipient, Refusal, SenderListing
+from mta.models import AccessRule, Event, Mailbox, MailboxScript, Recipient, Refusal, SenderListing
 from tests.ingress.conftest import PASSWORD
 from tests.support.smtp_session import Client
 from tests.support.waiting import eventually
@@ -206,6 +206,9 @@ def test_an_allowed_sender_s_content_is_not_judged(client):
     script(ANN, NO_PILLS)
     rcpts(client, ANN)
     assert data(client, SPAM)[0].startswith("250 ")
+    decisions = Event.objects.get().data["decisions"]
+    (rcpt,) = [each for each in decisions if each["stage"] == "rcpt"]
+    assert rcpt["steps"][0]["detail"] == f"allowed senders of {ANN}: alice@example.org"
 
 
 def test_an_explicit_keep_at_rcpt_takes_the_content_unseen(client):
