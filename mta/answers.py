@@ -137,4 +137,5 @@ ANSWERERS: Mapping[Subject, Answerer] = {
     Subject.AUTH_FAILURES: auth_failures.answer,
     Subject.MAILBOX_ROOM: _mailbox_room,
     Subject.MAILBOX_SENDER: mailbox_judge.judge_sender,
+    Subject.REFUSED_BEFORE: mailbox_judge.refused_before,
 }

@@ -267,10 +267,15 @@ class Directory:
         row = self._mailbox(address.lower())
         return row.sizelimit if row else 0
 
-    def rules(self, address: str) -> MailboxRules | None:
-        """What the owner of the mailbox has to say within the session, None for nothing."""
+    def rules(self, address: str, account: str | None) -> MailboxRules | None:
+        """What the owner of the address has to say within the session, None for nothing. `account`
+        is who delivers it by instructions, if anybody does."""
         row = self._mailbox(address.lower())
-        return mailbox_judge.rules_of(row) if row else None
+        if row is not None:
+            return mailbox_judge.rules_of(row)
+        if account is None:
+            return None
+        return mailbox_judge.rules_of_account(address, account, self.settings.accountfilters)
 
     def authenticate(self, user: str, password: str) -> bool:
         """Whether the password is that of an enabled mailbox. Takes its time on purpose."""

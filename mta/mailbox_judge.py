@@ -7,24 +7,35 @@ and tells the owner.
 
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from datetime import timedelta
+from functools import cache, lru_cache
 
+from django.utils import timezone
+
+from mta import mailbox_program
 from mta.filters.sieve import actions, evaluate
 from mta.filters.sieve.compiling import compile_script
 from mta.filters.sieve.evaluate import Surroundings
 from mta.filters.sieve.program import Program
 from mta.filters.sieve.syntax import SieveError
 from mta.ingress.inquiry import Answerer
-from mta.models import Mailbox, MailboxScript, SenderListing
-from mta.policy.answers import OwnersWord
+from mta.mailbox_program import Mail, Place
+from mta.models import Mailbox, MailboxScript, Refusal, SenderListing
+from mta.policy import mailbox_filter
+from mta.policy.answers import OwnersWord, RefusedBefore
 from mta.policy.facts import MailboxRules
 from mta.policy.question import Answer, Question
 from mta.protocol import address as addresses
+from mta.protocol.alias_program import HOP
 from mta.protocol.authors import authors
 
 Moment = MailboxScript.Moment
 
 PROGRAMS_KEPT = 1000
+# Other servers try for five days, at worst.
+REFUSALS_COUNT_FOR = timedelta(days=5)
+CONTENT_RULE = mailbox_filter.mailbox_filter_content.__name__
+_LAST_WORDS = (OwnersWord.TAKE, OwnersWord.REFUSE)
 NOT_FROM_YOU = "the recipient takes no mail from this sender"
 
 
@@ -35,49 +46,95 @@ def rules_of(mailbox: Mailbox) -> MailboxRules | None:
     message = _program(scripts[Moment.MESSAGE]) if Moment.MESSAGE in scripts else None
     judges_senders = bool(words) or Moment.RECIPIENT in scripts
     may_refuse = SenderListing.Word.BLOCK in words or bool(message and message.may_refuse)
+    if mailbox.own_filter:
+        return MailboxRules(mailbox.address, judges_senders=True, may_refuse=True)
     if not judges_senders and not may_refuse:
         return None
     return MailboxRules(mailbox.address, judges_senders, may_refuse)
 
 
+def rules_of_account(address: str, account: str, allowed: str) -> MailboxRules | None:
+    """The same for a user of the system, if that may have programs that judge."""
+    if account.startswith(HOP) or not mailbox_program.is_allowed(account, allowed):
+        return None
+    return MailboxRules(address, judges_senders=True, may_refuse=True)
+
+
 def judge_sender(question: Question) -> Answer:
-    """The answerer of MAILBOX_SENDER. The listing of the sender counts before the script."""
+    """The answerer of MAILBOX_SENDER. The listing of the sender counts before the script, and that
+    before the program."""
     address, recipient, reverse_path, client_ip, helo = question.about
+    mail = Mail(recipient, reverse_path, client_ip, helo)
     mailbox = _mailbox(address)
-    if mailbox is None:
-        return _nothing("the mailbox is gone")
-    if listing := _listing(mailbox, [reverse_path]):
-        return _word_of(listing)
-    script = mailbox.scripts.filter(active=True, moment=Moment.RECIPIENT).first()
-    if script is None:
-        return _nothing(f"{address} has not listed the sender")
-    return _sender_by_script(
-        script, evaluate.Message(b"", reverse_path, recipient), _around(mailbox, client_ip, helo)
+    word = _sender_by_rules(mailbox, mail) if mailbox else _nothing("a user of this system")
+    if word.word in _LAST_WORDS:
+        return word
+    place = _place_of(mailbox, address, recipient)
+    return (place and mailbox_program.judge_sender(place, mail)) or word
+
+
+def refused_before(question: Question) -> Answer:
+    """The answerer of REFUSED_BEFORE. Reports have no sender, and are known by their client."""
+    reverse_path, client_ip, *recipients = question.about
+    rows = Refusal.objects.filter(
+        recipient__in=recipients,
+        at__gt=timezone.now() - REFUSALS_COUNT_FOR,
+        rule=CONTENT_RULE,
+        reverse_path=reverse_path,
     )
+    row = (rows if reverse_path else rows.filter(client_ip=client_ip)).first()
+    if row is None:
+        return Answer(RefusedBefore.NO)
+    return Answer(RefusedBefore.YES, row.recipient)
 
 
 def judge_of(content: Callable[[], bytes]) -> Answerer:
     """The answerer of MAILBOX_CONTENT for one message; `content` gives it as it is stored."""
 
+    # Several owners are asked about one message.
+    whole_content = cache(content)
+
     def judge_content(question: Question) -> Answer:
         address, recipient, reverse_path, client_ip, helo, _ = question.about
+        mail = Mail(recipient, reverse_path, client_ip, helo)
+        whole = whole_content()
         mailbox = _mailbox(address)
-        if mailbox is None:
-            return _nothing("the mailbox is gone")
-        whole = content()
-        listing = _listing(mailbox, authors(whole))
-        if listing and listing.word == SenderListing.Word.BLOCK:
-            return _word_of(listing)
-        script = mailbox.scripts.filter(active=True, moment=Moment.MESSAGE).first()
-        if script is None:
-            return _nothing(f"{address} has no rules about contents")
-        return _content_by_script(
-            script,
-            evaluate.Message(whole, reverse_path, recipient),
-            _around(mailbox, client_ip, helo),
-        )
+        word = _content_by_rules(mailbox, mail, whole) if mailbox else _nothing("a user here")
+        if word.word in _LAST_WORDS:
+            return word
+        place = _place_of(mailbox, address, recipient)
+        return (place and mailbox_program.judge_content(place, mail, whole)) or word
 
     return judge_content
+
+
+def _sender_by_rules(mailbox: Mailbox, mail: Mail) -> Answer:
+    if listing := _listing(mailbox, [mail.reverse_path]):
+        return _word_of(listing)
+    script = mailbox.scripts.filter(active=True, moment=Moment.RECIPIENT).first()
+    if script is None:
+        return _nothing(f"{mailbox.address} has not listed the sender")
+    return _sender_by_script(
+        script, evaluate.Message(b"", mail.reverse_path, mail.recipient), _around(mailbox, mail)
+    )
+
+
+def _content_by_rules(mailbox: Mailbox, mail: Mail, content: bytes) -> Answer:
+    listing = _listing(mailbox, authors(content))
+    if listing and listing.word == SenderListing.Word.BLOCK:
+        return _word_of(listing)
+    script = mailbox.scripts.filter(active=True, moment=Moment.MESSAGE).first()
+    if script is None:
+        return _nothing(f"{mailbox.address} has no script about contents")
+    return _content_by_script(
+        script, evaluate.Message(content, mail.reverse_path, mail.recipient), _around(mailbox, mail)
+    )
+
+
+def _place_of(mailbox: Mailbox | None, address: str, recipient: str) -> Place | None:
+    if mailbox is None:
+        return mailbox_program.place_of_account(address)
+    return mailbox_program.place_of_mailbox(mailbox, recipient)
 
 
 def _mailbox(address: str) -> Mailbox | None:
@@ -166,7 +223,7 @@ def _nothing(text: str) -> Answer:
     return Answer(OwnersWord.NOTHING, text)
 
 
-def _around(mailbox: Mailbox, client_ip: str, helo: str) -> Surroundings:
+def _around(mailbox: Mailbox, mail: Mail) -> Surroundings:
     """RFC 5183: it is judged by the server, before the delivery."""
 
     def included(where: str, name: str) -> Program | None:
@@ -178,8 +235,8 @@ def _around(mailbox: Mailbox, client_ip: str, helo: str) -> Surroundings:
         "phase": "pre",
         "name": "CourierWeb",
         "domain": mailbox.domain.name,
-        "remote-ip": client_ip,
-        "remote-host": helo,
+        "remote-ip": mail.client_ip,
+        "remote-host": mail.helo,
     }
     return Surroundings(
         at=time.time(), items=items, script=included, separators=mailbox.domain.separators or "+"

@@ -45,6 +45,11 @@ def refused(
     )
 
 
+def mailbox_filter_failed(name: str, problem: str) -> None:
+    """A program that judges an owner's mail did not: the client was told to come again."""
+    _warning("mailbox_filter_failed", filter=name, problem=problem)
+
+
 def delivered(queue_id: str, recipient: str, transport: str, remote: str, reply: str) -> None:
     """A recipient was delivered here or taken over by a peer."""
     _info("delivered", id=queue_id, to=recipient, transport=transport, remote=remote, reply=reply)

@@ -51,7 +51,10 @@ DOMAIN_KINDS = {
 }
 
 # Settings by which commands are run as other users of the system.
-RUN_AS = ("systemaccounts", "minuid", "defaultdelivery", "dynamicdeliveries", "aliasuser")
+RUN_AS = (
+    *("systemaccounts", "minuid", "defaultdelivery", "dynamicdeliveries", "aliasuser"),
+    *("maildropfilter", "accountfilters"),
+)
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -122,10 +125,15 @@ class MailboxAdmin(PolicyAdmin):
         ("quota", "sizelimit"),
         "submission_sizelimit",
         "enabled",
+        "own_filter",
     )
     inlines = (SenderGrantInline,)
     empty_list = "Mailboxes live in hosted domains: add a domain, then its mailboxes."
     list_after_template = "console/system_users.html"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Who may run programs on this host is not for everybody who may make a mailbox."""
+        return () if request.user.is_superuser else ("own_filter",)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -69,8 +69,13 @@ class MailboxForm(forms.ModelForm):
             "quota",
             "sizelimit",
             "submission_sizelimit",
+            "own_filter",
         )
-        labels = {"local_part": "Mailbox", "name": "Person or role"}
+        labels = {
+            "local_part": "Mailbox",
+            "name": "Person or role",
+            "own_filter": "May judge mail by programs",
+        }
         help_texts = {
             "local_part": "the part before the @",
             "enabled": "off: new mail is refused with 5.2.1",

@@ -95,6 +95,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("dotextension", "dynamicdeliveries"),
                 "defaultdelivery",
                 ("aliasuser", "commandtimeout"),
+                ("maildropfilter", "accountfilters"),
             ),
         },
     ),

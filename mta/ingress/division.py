@@ -2,7 +2,8 @@
 
 A client that gave EXDATA (spec 2.9) or PRDR (draft-hall-prdr) hears one verdict for each recipient
 and keeps those who refused. Any other client gets one reply for all of them, so for a recipient
-who refuses while others accept, the sender gets a report instead.
+who refuses while others accept, the sender gets a report instead; but when an owner's rule refuses,
+nobody gets the message until the client sends to each alone.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from mta.ingress.transaction import Transaction
 from mta.policy.decision import Decision, Verdict
 from mta.policy.facts import RcptFacts
+from mta.policy.mailbox_filter import mailbox_filter_content
 from mta.policy.site_filter import PREFIX
 from mta.protocol import address as addresses
 from mta.protocol import exdata
@@ -20,9 +22,12 @@ from mta.protocol.reply import Reply
 
 Judged = tuple[Recipient, Decision]
 
+OWNERS_RULE = mailbox_filter_content.__name__
+
 # Of a reply that tells what each recipient says.
 MAX_LINES = 20
 
+AT_ODDS = Reply(450, "4.7.1", "the recipients differ about this message, try again later")
 NONE_FOR_NOW = Reply(450, "4.0.0", "no recipient takes the message now")
 NONE_AT_ALL = Reply(550, "5.0.0", "no recipient takes the message")
 
@@ -32,7 +37,8 @@ class Division:
     """The recipients of one message by what becomes of them.
 
     `kept` go into the queue. `failed` are reported to the sender. `judged` are all of them, in the
-    order of the RCPTs, with their verdicts, and `unwilling` those of them who said no.
+    order of the RCPTs, with their verdicts, and `unwilling` those of them who said no. `at_odds`:
+    nobody gets it now, since an owner has refused it and others have not.
     """
 
     way: Verdicts
@@ -40,6 +46,7 @@ class Division:
     kept: list[tuple[Recipient, RcptFacts]]
     unwilling: Sequence[Judged] = ()
     failed: Sequence[Judged] = ()
+    at_odds: bool = False
 
     @property
     def is_taken(self) -> bool:
@@ -64,6 +71,8 @@ class Division:
 
     def common_refusal(self) -> Reply:
         """One reply when nobody takes it: what they all say, or what each of them says."""
+        if self.at_odds:
+            return AT_ODDS
         replies = {verdict.reply: None for _, verdict in self.judged}
         if self.says_each:
             deferred = any(reply.is_transient for reply in replies)
@@ -96,6 +105,8 @@ def divide(
     unwilling = [each for each in judged if not each[1].accepted]
     if not unwilling:
         return Division(way, judged, current.accepted)
+    if way is Verdicts.ONE_FOR_ALL and _at_odds(current, verdicts):
+        return Division(way, judged, [], unwilling, at_odds=True)
     takes = {Verdict.ACCEPT}
     if way is Verdicts.ONE_FOR_ALL and len({verdict.verdict for verdict in verdicts}) > 1:
         # Later is not never: the delivery asks again.
@@ -113,6 +124,20 @@ def _waiting_together(verdicts: Sequence[Decision]) -> Sequence[Decision]:
         if verdict.verdict is Verdict.DEFER and verdict.rule.startswith(PREFIX):
             return [verdict] * len(verdicts)
     return verdicts
+
+
+def _at_odds(current: Transaction, verdicts: Sequence[Decision]) -> bool:
+    """Whether an owner refuses what somebody else does not, or cannot be asked just now.
+
+    The sender of what an owner refuses is often forged, so that a report would go to somebody
+    innocent: the client comes again instead, and is told then to send to each alone
+    (`mta.policy.mailbox_filter`). Only a user of ours is sent the report. What an owner could not
+    be asked about waits for everybody: no delivery would ask again.
+    """
+    if len({verdict.verdict for verdict in verdicts}) == 1:
+        return False
+    counts = {Verdict.DEFER} if current.mail.user else {Verdict.DEFER, Verdict.REFUSE}
+    return any(each.rule == OWNERS_RULE and each.verdict in counts for each in verdicts)
 
 
 def _way(current: Transaction, *, unasked: bool) -> Verdicts:

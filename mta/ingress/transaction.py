@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from mta import intake
-from mta.policy import answers, site_filter
+from mta.policy import answers, mailbox_filter, site_filter
 from mta.policy.decision import Decision, Step
 from mta.policy.facts import (
     Facts,
@@ -165,9 +165,11 @@ def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
     """A decision for the history of an accepted message.
 
     Of the steps only the one that answered is kept: `decide` is pure and the version is known,
-    so that the rest can be told again. What filters said cannot, and is kept.
+    so that the rest can be told again. What filters and owners of mailboxes said cannot, and is
+    kept.
     """
-    last = [*filter(_is_of_a_filter, decision.steps[:-1]), *decision.steps[-1:]]
+    said = [step for step in decision.steps[:-1] if _is_of_a_filter(step) or _is_of_an_owner(step)]
+    last = [*said, *decision.steps[-1:]]
     return {
         "at": at.isoformat(),
         "stage": decision.stage.value,
@@ -185,6 +187,11 @@ def decision_record(decision: Decision, subject: str, at: datetime) -> Record:
 
 def _is_of_a_filter(step: Step) -> bool:
     return step.rule.startswith(site_filter.PREFIX)
+
+
+def _is_of_an_owner(step: Step) -> bool:
+    is_owners = step.rule == mailbox_filter.mailbox_filter.__name__
+    return is_owners and step.detail != mailbox_filter.NO_RULES.detail
 
 
 def refusal_record(

@@ -46,6 +46,10 @@ class Mailbox(models.Model):
         help_text="largest message its user may send, octets; 0 means the server's limit",
     )
     enabled = models.BooleanField(default=True, help_text="off: new mail is refused 5.2.1")
+    own_filter = models.BooleanField(
+        default=False,
+        help_text="it may have programs of its own that judge mail: rcptfilter and smtpfilter",
+    )
     name = models.CharField(max_length=200, blank=True, help_text="the person or role")
     created_at = models.DateTimeField(auto_now_add=True)
 

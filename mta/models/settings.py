@@ -77,6 +77,12 @@ def validate_unprivileged(value: str) -> None:
         raise ValidationError("the name of a user other than root is expected")
 
 
+def validate_program_path(value: str) -> None:
+    """Raises ValidationError."""
+    if value and (not value.startswith("/") or not value.isprintable()):
+        raise ValidationError("the full path of a program is expected")
+
+
 def validate_node(value: str) -> None:
     """A node name of UUCP. Raises ValidationError."""
     if value and ("!" in value or not is_path(value)):
@@ -266,6 +272,20 @@ class Settings(models.Model):
         default="nobody",
         validators=[validate_unprivileged],
         help_text="the user that the programs and files of aliases are run and written as",
+    )
+    maildropfilter = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        validators=[validate_program_path],
+        help_text="the path of maildrop, which then runs the filters of mailboxes and accounts "
+        "(.mailfilters/rcptfilter, smtpfilter); empty: they are programs themselves",
+    )
+    accountfilters = models.CharField(
+        max_length=1000,
+        blank=True,
+        default="",
+        help_text="the users of the system who may have such filters, with blanks between; * all",
     )
     commandtimeout = models.DurationField(
         default=timedelta(minutes=15), help_text="a command that delivers is ended after this"

@@ -43,6 +43,13 @@ class OwnersWord(StrEnum):
     REFUSE = "refuse"
 
 
+class RefusedBefore(StrEnum):
+    """REFUSED_BEFORE: `text` is who it was."""
+
+    NO = "no"
+    YES = "yes"
+
+
 def dns_list(client_ip: str, zone: str) -> Question:
     return Question(Subject.DNS_LIST, (client_ip, zone))
 
@@ -110,6 +117,11 @@ def mailbox_content(
     """What the owner of the mailbox says of the content of the message with this number."""
     about = (mailbox, recipient, reverse_path, client_ip, helo_name, str(arrival))
     return Question(Subject.MAILBOX_CONTENT, about)
+
+
+def refused_before(reverse_path: str, client_ip: str, recipients: tuple[str, ...]) -> Question:
+    """Whether one of these recipients has refused a content of this sender lately."""
+    return Question(Subject.REFUSED_BEFORE, (reverse_path, client_ip, *recipients))
 
 
 def spf_answer(result: SpfResult, seconds: float) -> Answer:

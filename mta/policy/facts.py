@@ -359,10 +359,11 @@ class Taking(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Stance:
     """How an accepted recipient takes this sender's mail. `may_refuse` says that the owner of
-    `mailbox` may still refuse the content."""
+    `mailbox` may still refuse the content; `recipient` is the address it was given as."""
 
     taking: Taking = Taking.UNRULED
     mailbox: str = ""
+    recipient: str = ""
     may_refuse: bool = False
 
 

@@ -1,19 +1,24 @@
 """Step 2, what owners of mailboxes say within the session: of a sender at RCPT, of a content after
 DATA, and who may share a transaction (spec 6.3).
 
-A transaction without EXDATA or PRDR has one answer for all its recipients. So who trusts the sender
-is not put together with who wants the content judged: the later one is told 412, and the client
-comes again with a transaction of its own. Nobody's refusal then becomes a bounce, and nobody's mail
-is judged by filters that its owner did not want. Who has no rules goes with either: there is
-nothing of theirs to keep apart. A user who signed in is never told 412: mail clients cannot come
-again, and a report to him goes to nobody innocent.
+A transaction without EXDATA or PRDR has one answer for all its recipients, and nobody's refusal
+shall become a bounce. So who trusts the sender is not put together with who wants the content
+judged: the later one is told 412, and the client comes again with a transaction of its own.
+
+All others go together as long as they agree, which they do about most mail: to keep everybody apart
+who has a rule that could refuse would delay ordinary mail for the sake of what may never come. When
+they differ about a content, none of them gets it (`mta.ingress.division`): the client is told to
+come again, and then who refused is kept apart by 412.
+
+A user who signed in is never told so: mail clients cannot come again, and a report to a user of
+ours goes to nobody innocent.
 """
 
 import unicodedata
 from collections.abc import Iterable
 
 from mta.policy import answers
-from mta.policy.answers import OwnersWord
+from mta.policy.answers import OwnersWord, RefusedBefore
 from mta.policy.facts import (
     ContentFacts,
     Facts,
@@ -35,6 +40,7 @@ _REFUSAL_LINES = 20
 _REFUSAL_LINE = 400
 # They would say something of the session, or of the verdicts in it, and not of the mail.
 _NOT_THE_OWNERS = (421, 530, 535, 558)
+NO_RULES = passed("the mailbox has no rules about senders")
 _TAKERS = (Standing.MAILBOX, Standing.ACCOUNT, Standing.ALIAS)
 
 
@@ -43,7 +49,7 @@ def mailbox_filter(facts: Facts, policy: Policy) -> Finding:
     """The owner's listing of the sender, else the owner's rules for recipients."""
     rules = _rules(facts)
     if rules is None or not rules.judges_senders:
-        return passed("the mailbox has no rules about senders")
+        return NO_RULES
     return _owners_word(facts, facts.answer(_about_sender(facts, rules)))
 
 
@@ -60,7 +66,7 @@ def mailbox_filter_class(facts: Facts, policy: Policy) -> Finding:
     own = stance(facts)
     other = next((each for each in rcpt.company if _differ(own, each, policy)), None)
     if other is None:
-        return passed("it is treated as those before it")
+        return _kept_apart(facts, own)
     text = f"another transaction, please: {_TOLD[own.taking]}, an earlier recipient's is not"
     detail = f"{own.taking} in the company of {other.taking}"
     return refuse(detail, 412, status.with_class(status.TOO_MANY_RECIPIENTS, "4"), text)
@@ -77,17 +83,17 @@ def mailbox_filter_content(facts: Facts, policy: Policy) -> Finding:
 
 def stance(facts: Facts) -> Stance:
     """How the recipient in question takes this sender's mail. Its sender was judged."""
-    rules = _rules(facts)
+    rules, given = _rules(facts), _rcpt(facts).resolution.address
     if rules is None:
         return Stance()
     word: str = OwnersWord.NOTHING
     if rules.judges_senders:
         word = facts.answer(_about_sender(facts, rules)).word
     if word == OwnersWord.TAKE:
-        return Stance(Taking.TRUSTED, rules.mailbox)
+        return Stance(Taking.TRUSTED, rules.mailbox, given)
     is_judged = rules.may_refuse or word == OwnersWord.JUDGE
     taking = Taking.JUDGED if is_judged else Taking.UNRULED
-    return Stance(taking, rules.mailbox, rules.may_refuse)
+    return Stance(taking, rules.mailbox, given, rules.may_refuse)
 
 
 def owners_reply(text: str, *, utf8: bool) -> Reply:
@@ -98,13 +104,31 @@ def owners_reply(text: str, *, utf8: bool) -> Reply:
     lines = [_safe(line, utf8=utf8) for line in _lines(text)] or ["not permitted"]
     code = lines[0][:3]
     if code.isascii() and code.isdecimal() and code[0] in "45" and lines[0][3:4] in ("", " ", "-"):
-        lines[0] = lines[0][4:].lstrip()
+        # A program writes it before each line, as SMTP does.
+        lines = [line[4:].lstrip() if line.startswith(code) else line for line in lines]
     else:
         code = "550"
     number = int(code) if int(code) not in _NOT_THE_OWNERS else int(code[0]) * 100 + 50
     reply = parse_reply(number, lines)
     own = status.with_class(status.NOT_PERMITTED, code[0])
     return Reply(number, reply.status or own, reply.text.strip() or "not permitted")
+
+
+def _kept_apart(facts: Facts, own: Stance) -> Finding:
+    """Who has refused what this sender sent stands alone: this time all might differ again."""
+    assert facts.mail is not None
+    others = [each for each in _rcpt(facts).company if each.mailbox != own.mailbox]
+    asked = tuple(each.recipient for each in (own, *others) if each.may_refuse)
+    if not others or not asked:
+        return passed("it is treated as those before it")
+    answer = facts.answer(
+        answers.refused_before(facts.mail.reverse_path, facts.session.client_ip, asked)
+    )
+    if answer.word != RefusedBefore.YES:
+        return passed("none of them has refused this sender's mail lately")
+    text = "another transaction, please: the recipients differ about mail of this sender"
+    detail = f"{answer.text} has refused this sender's mail lately"
+    return refuse(detail, 412, status.with_class(status.TOO_MANY_RECIPIENTS, "4"), text)
 
 
 _TOLD = {

@@ -27,6 +27,7 @@ class Subject(StrEnum):
     SITE_FILTERS = "site_filters"
     MAILBOX_SENDER = "mailbox_sender"
     MAILBOX_CONTENT = "mailbox_content"
+    REFUSED_BEFORE = "refused_before"
 
 
 class Question(NamedTuple):

@@ -54,7 +54,7 @@ class Lookup(Protocol):
 
     def sizelimit(self, address: str) -> int: ...
 
-    def rules(self, address: str) -> MailboxRules | None: ...
+    def rules(self, address: str, account: str | None) -> MailboxRules | None: ...
 
 
 def resolve(address: str, lookup: Lookup) -> Resolution:
@@ -82,7 +82,7 @@ def resolve(address: str, lookup: Lookup) -> Resolution:
         sizelimit=lookup.sizelimit(mailbox) if mailbox else 0,
         passing=expansion.passing,
         accounts=expansion.accounts,
-        rules=lookup.rules(mailbox) if mailbox else None,
+        rules=lookup.rules(mailbox, expansion.accounts.get(mailbox)) if mailbox else None,
     )
 
 

@@ -76,6 +76,20 @@ def instruction_files(extension: str, stem: str = DEFAULT_STEM) -> Iterator[Inst
         yield InstructionFile(name, "-".join(extension.split("-")[length:]))
 
 
+def filter_scripts(name: str, extension: str) -> Iterator[str]:
+    """The names of an account's filter scripts, the most particular first (spec 6.3). Raises
+    BadLocalPart."""
+    if _FORBIDDEN.search(extension):
+        raise BadLocalPart("the extension holds a character that no file name has")
+    words = [name, *extension.replace(".", ":").split("-")] if extension else [name]
+    if len("-".join([*words, _DEFAULT]).encode("utf-8", "surrogateescape")) > _MAX_FILE_NAME:
+        raise BadLocalPart("the extension is longer than a file name")
+    yield "-".join(words)
+    for length in range(len(words), 0, -1):
+        yield "-".join([*words[:length], _DEFAULT])
+    yield _DEFAULT
+
+
 def extension_variables(extension: str, default: str) -> dict[str, str]:
     """EXT to EXT4 and DEFAULT as commands find them: EXT2 begins behind the first hyphen."""
     words = extension.split("-")

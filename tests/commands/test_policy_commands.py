@@ -101,6 +101,7 @@ def test_a_mailbox_comes_and_goes(run, listed, example):
         "quota": 500 * 1024 * 1024,
         "sizelimit": 0,
         "submission_sizelimit": 0,
+        "own_filter": False,
         "enabled": True,
         "password": True,
         "name": "",

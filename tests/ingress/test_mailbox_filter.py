@@ -5,7 +5,8 @@ import pytest
 from mta import mailbox_scripts
 from mta.explain import explain
 from mta.explanation import Request
-from mta.models import AccessRule, Mailbox, MailboxScript, Recipient, Refusal, SenderListing
+from mta.models import AccessRule, Event, Mailbox, MailboxScript, Recipient, Refusal, SenderListing
+from tests.ingress.conftest import PASSWORD
 from tests.support.smtp_session import Client
 from tests.support.waiting import eventually
 
@@ -205,6 +206,9 @@ def test_an_allowed_sender_s_content_is_not_judged(client):
     script(ANN, NO_PILLS)
     rcpts(client, ANN)
     assert data(client, SPAM)[0].startswith("250 ")
+    decisions = Event.objects.get().data["decisions"]
+    (rcpt,) = [each for each in decisions if each["stage"] == "rcpt"]
+    assert rcpt["steps"][0]["detail"] == f"allowed senders of {ANN}: alice@example.org"
 
 
 def test_an_explicit_keep_at_rcpt_takes_the_content_unseen(client):
@@ -266,6 +270,48 @@ def test_rules_that_make_no_difference_keep_nobody_apart(client):
     script(BOB, 'require "fileinto"; fileinto "Lists";')
     script(CARL, "# nothing to refuse", "recipient")
     assert rcpts(client, ANN, BOB, CARL) == ["250 2.1.5 Recipient Ok"] * 3
+
+
+def test_who_differs_after_data_is_kept_apart_when_the_client_comes_again(client):
+    """Mail that nobody refuses is not delayed; what one refuses makes no bounce."""
+    script(ANN, NO_PILLS)
+    rcpts(client, ANN, BOB)
+    assert data(client, NEWS)[0].startswith("250 ")
+    Recipient.objects.all().delete()
+
+    rcpts(client, BOB, ANN)
+    assert data(client, SPAM)[0].startswith("450 4.7.1 the recipients differ")
+    assert queued() == []
+    eventually(lambda: Refusal.objects.filter(recipient=ANN).exists())
+    taken, other = rcpts(client, BOB, ANN)
+    assert taken == "250 2.1.5 Recipient Ok"
+    assert other.startswith(OTHER_CLASS)
+    assert data(client, SPAM)[0].startswith("250 ")
+    assert rcpts(client, ANN) == ["250 2.1.5 Recipient Ok"]
+    assert data(client, SPAM) == ["550 5.7.1 no pills, thank you"]
+    assert queued() == [BOB]
+    # Other senders are not concerned.
+    assert rcpts(client, BOB, ANN, sender="bob@example.org") == ["250 2.1.5 Recipient Ok"] * 2
+
+
+def test_when_all_owners_refuse_they_refuse_together(client):
+    script(ANN, NO_PILLS)
+    script(BOB, NO_PILLS)
+    rcpts(client, ANN, BOB)
+    assert data(client, SPAM) == ["550 5.7.1 no pills, thank you"]
+
+
+def test_a_user_of_ours_is_told_by_a_report(ingress):
+    script(ANN, NO_PILLS)
+    lists(CARL, "allow", BOB)
+    with ingress.connect("submission") as client:
+        client.starttls()
+        client.command("EHLO client.example.org")
+        client.login(BOB, PASSWORD)
+        assert rcpts(client, CARL, ANN, sender=BOB) == ["250 2.1.5 Recipient Ok"] * 2
+        assert data(client, SPAM.replace(b"eve@spam.example", BOB.encode()))[0].startswith("250 ")
+    states = dict(Recipient.objects.values_list("address", "state"))
+    assert states == {CARL: "queued", ANN: "failed"}
 
 
 # --- explained ------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class Book:
     def sizelimit(self, address: str) -> int:
         return self.sizelimits.get(address, 0)
 
-    def rules(self, address: str) -> MailboxRules | None:
+    def rules(self, address: str, account: str | None) -> MailboxRules | None:
         return None
 
 

@@ -97,6 +97,11 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
         "--submission-sizelimit", metavar="SIZE", help="largest message its user may send"
     )
     parser.add_argument("--name", help="the person or role")
+    parser.add_argument(
+        "--own-filter",
+        choices=("on", "off"),
+        help="whether it may have rcptfilter and smtpfilter, programs that judge its mail",
+    )
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +116,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
             raise CommandError(f"--{name.replace('_', '-')}: {error}") from error
     if options["name"] is not None:
         fields["name"] = options["name"]
+    if options["own_filter"] is not None:
+        fields["own_filter"] = options["own_filter"] == "on"
     return fields
 
 
@@ -157,6 +164,7 @@ def _row(mailbox: Mailbox) -> dict[str, Any]:
         "sizelimit": mailbox.sizelimit,
         "submission_sizelimit": mailbox.submission_sizelimit,
         "enabled": mailbox.enabled,
+        "own_filter": mailbox.own_filter,
         "password": bool(mailbox.password),
         "name": mailbox.name,
     }
