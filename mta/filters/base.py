@@ -31,7 +31,12 @@ class Option:
 
 
 class Kind(Protocol):
-    """`has_text` says that the row's text is a program of some language (Sieve)."""
+    """`has_text` says that the row's text is a program of some language (Sieve).
+
+    A kind may also have `replayable`: true when judging has no effects at all, so that it may be
+    asked about old mail for a trial; and `trace(request, terms)`, which tells how its text was
+    evaluated (`mta.filters.trial`).
+    """
 
     name: str
     label: str
