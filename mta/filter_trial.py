@@ -149,7 +149,7 @@ def _refused(limit: int, name: str) -> Iterator[Sample]:
             id=row.content_id,
             at=row.at,
             sender=row.reverse_path or "",
-            subject="",
+            subject=f"refused: {row.text}",
             actual=FilterAction.REFUSE,
             refusal=row.pk,
         )

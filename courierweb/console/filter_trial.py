@@ -163,5 +163,5 @@ def _key(sample: filter_trial.Sample) -> str:
 
 
 def _label(sample: filter_trial.Sample) -> str:
-    what = sample.subject or ("refused mail" if sample.refusal else "no subject")
+    what = sample.subject or "no subject"
     return f"{sample.at:%m-%d %H:%M} {sample.sender or '<>'}: {what}"[:120]
