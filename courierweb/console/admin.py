@@ -16,6 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 from courierweb.console import (  # noqa: F401 - register their pages
     list_admin,
     scheduling_admin,
+    site_filter_admin,
     target_admin,
 )
 from courierweb.console.change_words import change_subject, table_name

@@ -91,6 +91,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item("Rules", "checklist", "console:rules"),
+                    _item("Site filters", "filter_alt", "admin:mta_sitefilter_changelist"),
                     _item("Access rules", "shield", "admin:mta_accessrule_changelist"),
                     _item("Listeners", "door_front", "admin:mta_listener_changelist"),
                     _item("Routes", "alt_route", "admin:mta_route_changelist"),

@@ -64,7 +64,8 @@ class FilterRequest:
     `reverse_path` is None before MAIL, "" for the null sender. `recipients` are the accepted ones,
     in their order; at RECIPIENT the last one is the one in question. `content` is the message as
     it will be queued (CRLF line ends, our Received on top), None before CONTENT. `at` is in
-    seconds since the epoch. `uid` is that of the local user who hands the message in.
+    seconds since the epoch. `uid` is that of the local user who hands the message in. In a
+    `rehearsal` (explain, try it, replay) nothing is counted, changed or remembered.
     """
 
     stage: FilterStage
@@ -81,6 +82,7 @@ class FilterRequest:
     queue_id: str = ""
     at: float = 0.0
     uid: int | None = None
+    rehearsal: bool = False
 
 
 class FilterAction(StrEnum):

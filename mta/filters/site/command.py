@@ -40,6 +40,8 @@ _threads = ThreadPoolExecutor(AT_ONCE, "command")
 
 
 class Command:
+    """A program on this host reads the message, and its exit status decides."""
+
     name = "command"
     label = "Command"
     stages = frozenset(FilterStage)

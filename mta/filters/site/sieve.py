@@ -41,6 +41,8 @@ _FLAGS = frozenset({"setflag", "addflag", "removeflag"})
 
 
 class Sieve:
+    """A text in the language Sieve: refuses, discards, or changes the header."""
+
     name = "sieve"
     label = "Sieve text"
     stages = frozenset(FilterStage)
