@@ -9,7 +9,7 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError
 
-from mta.filters.sieve.compiling import CAPABILITIES
+from mta.filters.sieve.vocabulary import capabilities
 from mta.ingress.gate import reconnecting
 from mta.ingress.house import House
 from mta.ingress.inquiry import Examiner
@@ -117,13 +117,13 @@ class Session(Connection):
         lines = [
             ("IMPLEMENTATION", "CourierWeb"),
             ("SASL", " ".join(await self.sign_in.offered())),
-            ("SIEVE", " ".join(sorted(CAPABILITIES))),
+            ("SIEVE", " ".join(capabilities())),
             ("VERSION", VERSION),
             ("UNAUTHENTICATE",),
         ]
         if self.may_start_tls:
             lines.append(("STARTTLS",))
-        if "enotify" in CAPABILITIES:
+        if "enotify" in capabilities():
             lines.append(("NOTIFY", "mailto"))
         if self.facts.auth_user:
             lines.append(("OWNER", self.facts.auth_user))

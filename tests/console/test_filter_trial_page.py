@@ -39,6 +39,12 @@ def test_the_page_begins_with_the_text_in_force(browser, row, queue_id):
     assert "an offer" in page
 
 
+def test_the_filter_leads_there(browser, row):
+    page = browser.get(f"/console/mta/sitefilter/{row.pk}/change/").text
+    assert f'href="{url(row)}"' in page
+    assert "/console/refusals/?filter=words" in page
+
+
 def test_a_pasted_message_is_judged_with_its_trace(browser, row):
     page = browser.post(url(row), {"text": TEXT, "pasted": PASTED}).text
     assert "It says refuse" in page
