@@ -15,11 +15,15 @@ from courierweb.console.page import page, render_page
 from courierweb.jobs import dns_check, launch
 from mta.models import Domain
 
-_ENDED = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
+JOB_ENDED = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
 
 
 def start_job(
-    request: HttpRequest, function: Callable[..., Any], *args: Any, title: str
+    request: HttpRequest,
+    function: Callable[..., Any],
+    *args: Any,
+    title: str,
+    shown_by: str = "console:job",
 ) -> HttpResponse:
     """Starts the job and leads to its page; without a broker, back with a sentence."""
     try:
@@ -27,7 +31,7 @@ def start_job(
     except redis.RedisError:
         messages.error(request, "The broker does not answer, so no background job can start.")
         return HttpResponseRedirect(reverse("admin:index"))
-    return HttpResponseRedirect(reverse("console:job", args=[job_id]))
+    return HttpResponseRedirect(reverse(shown_by, args=[job_id]))
 
 
 @page("mta.view_domain")
@@ -52,7 +56,7 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
         "console/job.html",
         found.meta.get("title", "Job"),
         progress=found.meta.get("progress", []),
-        running=status not in _ENDED,
-        failed=status is not JobStatus.FINISHED and status in _ENDED,
+        running=status not in JOB_ENDED,
+        failed=status is not JobStatus.FINISHED and status in JOB_ENDED,
         findings=found.return_value() if status is JobStatus.FINISHED else None,
     )

@@ -20,6 +20,7 @@ _ABOUT_SOURCES = "about which mail it is asked"
 
 @admin.register(SiteFilter)
 class SiteFilterAdmin(PolicyAdmin):
+    change_form_outer_before_template = "console/site_filter_head.html"
     list_display = (
         "name",
         "shown_kind",

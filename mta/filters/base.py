@@ -52,7 +52,11 @@ class FilterContext:
 class Kind(Protocol):
     """A kind that needs more than the request takes a `FilterContext` in its constructor.
 
-    `has_text` says that the row's text is a program of some language (Sieve)."""
+    `has_text` says that the row's text is a program of some language (Sieve). A kind may also have
+    `replayable`: true when judging has no effects at all, so that it may be asked about old mail
+    for a trial; and `trace(request, terms)`, which tells how its text was evaluated
+    (`mta.filters.trial`).
+    """
 
     name: str
     label: str

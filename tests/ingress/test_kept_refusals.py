@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from mta.models import Mailbox, Refusal, RefusedContent
+from mta.models import Mailbox, Refusal, RefusedContent, SiteFilter
 from tests.support.waiting import eventually
 
 LOOPING = b"Received: by x\r\n" * 120 + b"Subject: round\r\n\r\nand round\r\n"
@@ -78,3 +78,19 @@ def test_the_oldest_goes_when_it_is_too_much(ingress, keep):
     refusals = refused(ingress, 4)
     kept = set(RefusedContent.objects.values_list("pk", flat=True))
     assert kept == {each.content_id for each in refusals[-2:]}
+
+
+def test_what_a_site_filter_refuses_is_kept_by_default(ingress, change):
+    change(keep_refused=timedelta(hours=1))
+    SiteFilter.objects.create(
+        name="words",
+        kind="sieve",
+        state="enforce",
+        text='require "reject"; if header :contains "subject" "offer" { reject "no offers"; }',
+    )
+    with ingress.connect() as client:
+        content = b"Subject: an offer\r\n\r\nbuy\r\n"
+        assert "no offers" in client.mail("bob@example.test", content=content)
+    (refusal,) = refused(ingress, 1)
+    assert refusal.rule == "site_filter:words"
+    assert b"an offer" in bytes(RefusedContent.objects.get(pk=refusal.content_id).content)

@@ -20,9 +20,10 @@ from mta.filters.base import Option, Trouble
 from mta.filters.sieve import actions, syntax
 from mta.filters.sieve.actions import Action
 from mta.filters.sieve.compiling import compile_script
-from mta.filters.sieve.evaluate import Budget, Message, Surroundings, evaluate
+from mta.filters.sieve.evaluate import Budget, Message, Result, Surroundings, evaluate
 from mta.filters.sieve.program import Program
 from mta.filters.sieve.syntax import Node, SieveError
+from mta.filters.trial import TraceLine
 from mta.protocol.reply import Reply, refusal
 from mta.protocol.site_filter import (
     FilterAction,
@@ -48,6 +49,7 @@ class Sieve:
     stages = frozenset(FilterStage)
     options: tuple[Option, ...] = ()
     has_text = True
+    replayable = True
 
     def check(self, terms: FilterTerms) -> None:
         """Raises ValueError that names line and column."""
@@ -65,6 +67,18 @@ class Sieve:
         if work <= LARGE:
             return _judge(request, terms)
         return await asyncio.to_thread(_judge, request, terms)
+
+    def trace(self, request: FilterRequest, terms: FilterTerms) -> tuple[TraceLine, ...]:
+        """What each test compared, for each recipient who is asked about. Raises Trouble."""
+        try:
+            program = _compiled(terms.text)
+        except SieveError as error:
+            raise Trouble(str(error)) from error
+        lines = []
+        for recipient in _recipients(request, program):
+            for step in _evaluated(program, request, recipient, terms.timeout).trace:
+                lines.append(TraceLine(step.line, step.text, step.matched, recipient))
+        return tuple(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +117,19 @@ def _word(program: Program, request: FilterRequest, recipient: str, deadline: fl
     left = deadline - time.monotonic()
     if left <= 0:
         raise Trouble("the text takes too long for so many recipients")
-    message = Message(request.content or b"", request.reverse_path or "", recipient)
-    surroundings = Surroundings(at=request.at, items=_items(request))
-    result = evaluate(program, message, surroundings, Budget(seconds=min(1.0, left)))
+    result = _evaluated(program, request, recipient, left)
     if result.error:
         raise Trouble(result.error)
     word = _of_actions(result.actions)
     if request.stage is FilterStage.CONTENT and result.content is not None:
         return _Word(word.reply, word.discards, result.content, word.line)
     return word
+
+
+def _evaluated(program: Program, request: FilterRequest, recipient: str, seconds: float) -> Result:
+    message = Message(request.content or b"", request.reverse_path or "", recipient)
+    surroundings = Surroundings(at=request.at, items=_items(request))
+    return evaluate(program, message, surroundings, Budget(seconds=min(1.0, seconds)))
 
 
 def _of_actions(asked: Iterable[Action]) -> _Word:
