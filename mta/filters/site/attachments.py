@@ -31,6 +31,7 @@ class Attachments:
     label = "Attachment rules"
     stages = frozenset({FilterStage.CONTENT})
     has_text = False
+    replayable = True
     options = (
         Option("names", "File names", [], "one a line; * is any text, ? any letter"),
         Option("extensions", "Extensions", list(DANGEROUS), "one a line"),

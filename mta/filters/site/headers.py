@@ -33,6 +33,7 @@ class Headers:
     label = "Header rules"
     stages = frozenset({FilterStage.CONTENT})
     has_text = True
+    replayable = True
     options = (
         Option("date_hours", "Date at most so many hours away", 72.0, "0: any date"),
         Option("require_from", "There must be a From", True),
