@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from mta import forward_confirmation, mailbox_scripts, runtime
+from mta import forward_confirmation, mailbox_follow_up, mailbox_scripts, runtime
 from mta.models import (
     Content,
     Domain,
@@ -16,8 +16,12 @@ from mta.models import (
     Message,
     Recipient,
     RuleHit,
+    SeenKey,
     State,
+    VacationReply,
 )
+from mta.protocol.mailbox_plan import Answer, FollowUp, Notice
+from mta.queue import mailbox_memory, retention
 from mta.scheduler import runner
 from mta.transports import registry
 from tests.queue import rows
@@ -218,3 +222,114 @@ def test_a_repeated_delivery_finds_its_files(root, ann):
     again(recipient)
     assert (len(files(root)), len(files(root, ".Lists"))) == (1, 1)
     assert RuleHit.objects.count() == 1
+
+
+def carry_out(follow_up: FollowUp, recipient: Recipient | None = None) -> Recipient:
+    recipient = recipient or rows.make_message(ANN).recipient_set.get()
+    mailbox_follow_up.carry_out(recipient, follow_up, "mail.example.test", runtime.queue_message)
+    return recipient
+
+
+def answer(content: bytes = b"Subject: away\r\n\r\n", seconds: int = 86_400) -> FollowUp:
+    return FollowUp(ANN, answers=(Answer(FRIEND, "handle", seconds, content),))
+
+
+def test_an_answer_goes_once_to_each_sender(root, ann):
+    carry_out(answer())
+    carry_out(answer())
+    (sent,) = made()
+    assert sent.reverse_path == ""
+    assert list(sent.recipient_set.values_list("address", "notify")) == [(FRIEND, "NEVER")]
+    assert bytes(Content.objects.get(message=sent).data).endswith(b"Subject: away\r\n\r\n")
+
+
+def test_another_answer_when_its_time_has_come(root, ann):
+    carry_out(answer())
+    VacationReply.objects.update(until=timezone.now() - HOUR)
+    carry_out(answer())
+    assert len(made()) == 2
+
+
+def test_an_answer_with_no_time_between_is_still_sent_once_for_a_delivery(root, ann):
+    recipient = carry_out(answer(seconds=0))
+    carry_out(answer(seconds=0), recipient)
+    assert len(made()) == 1
+    carry_out(answer(seconds=0))
+    assert len(made()) == 2
+
+
+def test_a_notice_is_queued_once(root, ann):
+    todo = FollowUp(ANN, notices=(Notice(FRIEND, 3, b"\r\n"), Notice(FRIEND, 4, b"\r\n")))
+    recipient = carry_out(todo)
+    carry_out(todo, recipient)
+    assert len(made()) == 2
+
+
+def test_a_key_that_was_seen_is_known_to_others_only(root, ann):
+    now = timezone.now()
+    recipient = carry_out(FollowUp(ANN, seen=(("key", 60), ("key", 60))))
+    assert mailbox_memory.has_seen(ann.pk, "key", 0, now)
+    assert not mailbox_memory.has_seen(ann.pk, "key", recipient.id, now)
+    assert not mailbox_memory.has_seen(ann.pk, "other", 0, now)
+    assert not mailbox_memory.has_seen(ann.pk, "key", 0, now + HOUR)
+
+
+def test_a_mailbox_that_is_gone_needs_nothing(root, db):
+    carry_out(answer())
+    assert not made()
+
+
+def test_what_is_remembered_is_swept(root, ann):
+    deliver_with_hit = 'require "fileinto"; fileinto "A";'
+    script(ann, deliver_with_hit)
+    deliver()
+    carry_out(answer())
+    carry_out(FollowUp(ANN, seen=(("key", 60),)))
+    old = timezone.now() - timedelta(days=31)
+    RuleHit.objects.update(at=old)
+    VacationReply.objects.update(until=old)
+    SeenKey.objects.update(expires_at=old)
+    retention.sweep(runtime.directory().settings)
+    assert not RuleHit.objects.exists()
+    assert not VacationReply.objects.exists()
+    assert not SeenKey.objects.exists()
+
+
+def test_an_address_is_not_asked_over_and_over(root, ann):
+    asked: list[str] = []
+
+    def ask(address: str) -> bool:
+        return forward_confirmation.ask(
+            ann,
+            address,
+            hostname="mail.example.test",
+            site="https://mail.example.test",
+            enqueue=lambda envelope, content, origin: asked.append(origin),
+        )
+
+    assert ask(FRIEND)
+    with pytest.raises(forward_confirmation.CannotAsk):
+        ask(FRIEND.upper())
+    for number in range(forward_confirmation.MAX_WAITING - 1):
+        ask(f"f{number}@far.example")
+    with pytest.raises(forward_confirmation.CannotAsk):
+        ask("one-more@far.example")
+    ForwardConfirmation.objects.update(confirmed_at=timezone.now())
+    assert not ask(FRIEND)
+    forward_confirmation.withdraw(ann, FRIEND)
+    assert not forward_confirmation.is_confirmed(ann, FRIEND)
+
+
+def test_a_token_that_is_old_agrees_to_nothing(root, ann):
+    links: list[bytes] = []
+    forward_confirmation.ask(
+        ann,
+        FRIEND,
+        hostname="mail.example.test",
+        site="https://mail.example.test",
+        enqueue=lambda envelope, content, origin: links.append(content),
+    )
+    token = links[0].replace(b"=\r\n", b"").decode().partition("/mail/confirm/")[2].split()[0]
+    ForwardConfirmation.objects.update(asked_at=timezone.now() - timedelta(days=15))
+    assert forward_confirmation.asked(token) is None
+    assert forward_confirmation.confirm(token) is None
