@@ -116,7 +116,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("keep_refused", "keep_refused_octets"),
                 "keep_refused_of",
                 "keep_destinations",
-                "keep_temporary",
+                ("keep_temporary", "keep_trash"),
                 ("minfree", "respawnmemory"),
                 ("respawnlo", "respawnhi"),
             )

@@ -4,7 +4,7 @@ Only kinds that say of themselves that judging has no effects (`replayable`) are
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mta.filters.base import Kind, Trouble
 from mta.protocol.site_filter import FilterRequest, FilterTerms, FilterVerdict
@@ -39,6 +39,6 @@ def judge_draft(
 async def _judge(kind: Kind, terms: FilterTerms, request: FilterRequest) -> FilterVerdict:
     try:
         async with asyncio.timeout(terms.timeout):
-            return await kind.judge(request, terms)
+            return await kind.judge(replace(request, rehearsal=True), terms)
     except TimeoutError as error:
         raise Trouble(f"no answer within {terms.timeout:.0f} s") from error

@@ -21,6 +21,7 @@ from mta.models.heartbeat import Heartbeat
 from mta.models.history import Attempt, Event, Refusal, RefusedContent, Statistic, Tally
 from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
+from mta.models.mailbox_memory import ForwardConfirmation, RuleHit, SeenKey, VacationReply
 from mta.models.mailbox_script import MailboxScript, ScriptVersion, SenderListing
 from mta.models.message import Content, Lease, Message, Recipient, State
 from mta.models.policy import PolicyChange, PolicyState
@@ -52,6 +53,7 @@ __all__ = [
     "Domain",
     "DsnRefuser",
     "Event",
+    "ForwardConfirmation",
     "FreemailDomain",
     "Heartbeat",
     "KeptRefusals",
@@ -70,8 +72,10 @@ __all__ = [
     "ReportText",
     "RetryOverride",
     "Route",
+    "RuleHit",
     "RuleState",
     "ScriptVersion",
+    "SeenKey",
     "SenderGrant",
     "SenderListing",
     "SenderVerification",
@@ -87,5 +91,6 @@ __all__ = [
     "TimedRelease",
     "TlsTally",
     "UucpNeighbor",
+    "VacationReply",
     "Webhook",
 ]

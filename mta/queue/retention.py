@@ -36,6 +36,7 @@ KEEP_HEARTBEATS = timedelta(days=1)
 # The memory of site filters: a filter looks at fewer of its rows, and may be gone.
 KEEP_SIGHTINGS = timedelta(days=366)
 KEEP_RATES = timedelta(days=32)
+KEEP_RULE_HITS = timedelta(days=30)
 
 # One sweeper at a time is enough; the number only has to differ from other advisory locks.
 _SWEEP_LOCK = 0x5EEB
@@ -115,8 +116,8 @@ def sweep(settings: Settings) -> dict[str, int]:
     """Delete what has been kept long enough, for about `SWEEP_SECONDS`; the rest is for next time.
 
     Gives how many messages lost their content, how many were forgotten altogether, and how many
-    refusals, contents of refused mail, statistics, heartbeats, hints of `mta.queue.backscatter`
-    and memories of filters went.
+    refusals, contents of refused mail, statistics, heartbeats, hints of `mta.queue.backscatter`,
+    notes for mailbox rules and memories of filters went.
     """
     now = timezone.now()
     deadline = time.monotonic() + SWEEP_SECONDS
@@ -131,6 +132,9 @@ def sweep(settings: Settings) -> dict[str, int]:
         "tls": _delete_old("mta_tlstally", "last_at", now - settings.keep_tls, deadline),
         "statistics": _delete_old("mta_statistic", "minute", now - KEEP_STATISTICS, deadline),
         "heartbeats": _delete_old("mta_heartbeat", "at", now - KEEP_HEARTBEATS, deadline),
+        "hits": _delete_old("mta_rulehit", "at", now - KEEP_RULE_HITS, deadline),
+        "answered": _delete_old("mta_vacationreply", "until", now, deadline),
+        "seen": _delete_old("mta_seenkey", "expires_at", now, deadline),
         "backscatter": backscatter.forget(settings, deadline),
         "slews": _delete_old("mta_slewsighting", "at", now - KEEP_SIGHTINGS, deadline),
         "rates": _delete_old("mta_sendingrate", "begins", now - KEEP_RATES, deadline),
