@@ -6,7 +6,7 @@ Reading is a guess that `rules` checks: what it gives, written again, must mean 
 import re
 from collections.abc import Callable, Iterable
 
-from courierweb.portal.rule import Action, Do, Field, How, Condition
+from courierweb.portal.rule import Action, Condition, Do, Field, How
 from mta.filters.sieve.syntax import Node, Tag
 
 _HEADERS = {

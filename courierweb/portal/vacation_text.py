@@ -1,7 +1,7 @@
 """The vacation block of a script: written from a form, read back (RFC 5230, RFC 5260)."""
 
 from courierweb.portal import sieve_words
-from courierweb.portal.rule import Field, How, Condition, Vacation
+from courierweb.portal.rule import Condition, Field, How, Vacation
 from mta.filters.sieve.syntax import Node, Tag
 
 MARK = "# vacation\n"

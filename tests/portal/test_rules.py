@@ -5,7 +5,7 @@ import random
 import pytest
 
 from courierweb.portal import rules
-from courierweb.portal.rule import Action, Do, Field, How, Opaque, Rule, Condition, Vacation
+from courierweb.portal.rule import Action, Condition, Do, Field, How, Opaque, Rule, Vacation
 from courierweb.portal.rules import Item, Script
 from mta.filters.sieve.syntax import SieveError, parse
 
