@@ -1,9 +1,12 @@
-"""Unfinished files in the Maildirs: what a delivery that died has left in tmp/ (spec 7.5)."""
+"""What grows old in the Maildirs: files that a delivery that died has left in tmp/ (spec 7.5), and
+what has been thrown away."""
 
 import logging
 import os
 import time
 from pathlib import Path
+
+from mta.protocol import maildir
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +21,21 @@ def sweep_temporary(mail_root: Path, older_than: float, deadline: float) -> int:
         if time.monotonic() > deadline:
             break
         deleted += _sweep(folder, before)
+    return deleted
+
+
+def sweep_trash(mail_root: Path, older_than: float, deadline: float) -> int:
+    """Delete what has been in the folder Trash of a mailbox for longer than that, in seconds, until
+    `deadline` (monotonic); gives how many. A file changes its status when it is moved there, so its
+    age is that in the folder. Trash counts for no quota."""
+    before = time.time() - older_than
+    deleted = 0
+    for folder in mail_root.glob(f"*/*/Maildir/{maildir.TRASH_FOLDER}"):
+        if time.monotonic() > deadline:
+            break
+        if folder.is_symlink():
+            continue
+        deleted += sum(_sweep(folder / place, before) for place in ("new", "cur"))
     return deleted
 
 

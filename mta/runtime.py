@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from mta import dnssec, forwarding, intake, maillog, sts
+from mta import dnssec, forwarding, intake, mailbox_follow_up, maillog, sts
 from mta.answers import ANSWERERS
 from mta.directory import Directory, version_from_loop
 from mta.ingress.committer import Committer
@@ -27,7 +27,8 @@ from mta.ingress.house import House, Listener
 from mta.ingress.inquiry import Inquiry
 from mta.ingress.process import Door, tls_context
 from mta.ingress.wire import Budget
-from mta.maildir_sweep import sweep_temporary
+from mta.mailbox_rules import Shelf
+from mta.maildir_sweep import sweep_temporary, sweep_trash
 from mta.models.appliance_key import appliance_key
 from mta.nudge import REPORT, Nudger
 from mta.policy import routing
@@ -35,6 +36,7 @@ from mta.policy.facts import Standing
 from mta.protocol import trace
 from mta.protocol.dsn_text import Wording
 from mta.protocol.envelope import Envelope, Source
+from mta.protocol.mailbox_plan import FollowUp
 from mta.protocol.queue_id import encode_queue_id
 from mta.protocol.tls_result import NO_POLICY
 from mta.queue import commit, destinations, heartbeat, ids, lease, retention, upkeep
@@ -149,6 +151,13 @@ def forward(recipient: LeasedRecipient, addresses: Sequence[str], content: bytes
         forward_queue_id=encode_queue_id(message_id),
     )
     nudge()
+
+
+def follow_up(recipient: LeasedRecipient, todo: FollowUp) -> None:
+    """Carry out what belongs to a delivery by rules. Raises DatabaseError."""
+    mailbox_follow_up.carry_out(recipient, todo, hostname(), queue_message)
+    if todo.answers or todo.notices or todo.troubles:
+        nudge()
 
 
 def queue_message(
@@ -287,6 +296,8 @@ def sweep() -> None:
     if _hourly.is_due():
         age = times.keep_temporary.total_seconds()
         sweep_temporary(mail_root(), age, time.monotonic() + 30)
+        if times.keep_trash:
+            sweep_trash(mail_root(), times.keep_trash.total_seconds(), time.monotonic() + 30)
         destinations.forget(timezone.now() - times.keep_destinations)
         if upkeep.is_bloated():
             log.info("built anew: %s", ", ".join(upkeep.tidy()) or "nothing")
@@ -324,6 +335,7 @@ def workshop() -> Workshop:
         room=Room(OUTBOUND_CONTENT, lambda: _stopping),
         owner=f"{socket.gethostname()}/{os.getpid()}",
         forward=forward,
+        follow_up=follow_up,
     )
 
 
@@ -400,7 +412,14 @@ def delivery_context(
         uux=directory().uux,
         program=directory().program,
         webhook=directory().webhook,
+        rules=shelf().rules,
     )
+
+
+@lru_cache(maxsize=1)
+def shelf() -> Shelf:
+    """The scripts of mailboxes, compiled."""
+    return Shelf(directory(), hostname())
 
 
 @lru_cache(maxsize=1)

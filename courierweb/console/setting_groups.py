@@ -113,7 +113,7 @@ SETTING_GROUPS: tuple[Group, ...] = (
                 ("keep_history", "keep_content"),
                 ("keep_refusals", "keep_tls"),
                 "keep_destinations",
-                "keep_temporary",
+                ("keep_temporary", "keep_trash"),
                 ("minfree", "respawnmemory"),
                 ("respawnlo", "respawnhi"),
             )

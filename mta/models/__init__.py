@@ -15,6 +15,7 @@ from mta.models.heartbeat import Heartbeat
 from mta.models.history import Attempt, Event, Refusal, Statistic, Tally
 from mta.models.listener import Listener, MimeMode
 from mta.models.mailbox import Mailbox
+from mta.models.mailbox_memory import ForwardConfirmation, RuleHit, SeenKey, VacationReply
 from mta.models.mailbox_script import MailboxScript, ScriptVersion, SenderListing
 from mta.models.message import Content, Lease, Message, Recipient, State
 from mta.models.policy import PolicyChange, PolicyState
@@ -46,6 +47,7 @@ __all__ = [
     "Domain",
     "DsnRefuser",
     "Event",
+    "ForwardConfirmation",
     "FreemailDomain",
     "Heartbeat",
     "Lease",
@@ -62,8 +64,10 @@ __all__ = [
     "ReportText",
     "RetryOverride",
     "Route",
+    "RuleHit",
     "RuleState",
     "ScriptVersion",
+    "SeenKey",
     "SenderGrant",
     "SenderListing",
     "Settings",
@@ -75,5 +79,6 @@ __all__ = [
     "Tally",
     "TlsTally",
     "UucpNeighbor",
+    "VacationReply",
     "Webhook",
 ]

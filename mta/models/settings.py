@@ -350,6 +350,10 @@ class Settings(models.Model):
     keep_temporary = models.DurationField(
         default=timedelta(hours=36), help_text="how long an unfinished file may stay in a Maildir"
     )
+    keep_trash = models.DurationField(
+        default=timedelta(days=30),
+        help_text="how long mail stays in the folder Trash of a mailbox; 0 for ever",
+    )
     minfree = models.BigIntegerField(
         default=100 * 1024 * 1024,
         help_text="no mail is taken or delivered with less free disk space, octets; 0 for any",

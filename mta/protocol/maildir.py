@@ -6,13 +6,30 @@ queue id and the recipient id instead of process facts, so that a delivery that 
 a crash has the same name and can find its own file.
 """
 
+import base64
 import re
+import unicodedata
+from collections.abc import Iterable
 
 FLAG_TRASHED = "T"
 TRASH_FOLDER = ".Trash"
 
 _SIZE = re.compile(r",S=(\d{1,18})(?:[,:]|$)")
 _FORBIDDEN = re.compile(r"[/\x00]")
+FOLDER_MARK = "maildirfolder"
+_MAX_FOLDER = 255
+_SEPARATOR = re.compile(r"[/.]")
+_NOT_PLAIN = re.compile(r"[^\x20-\x7e]+|&")
+
+# The system flags of IMAP as letters of a file name, which has them in this order.
+_FLAG_LETTERS = {
+    "\\draft": "D",
+    "\\flagged": "F",
+    "$forwarded": "P",
+    "\\answered": "R",
+    "\\seen": "S",
+    "\\deleted": "T",
+}
 
 
 def mailbox_name(local: str, domain: str) -> str:
@@ -58,3 +75,41 @@ def size_of(name: str) -> int | None:
 def flags_of(name: str) -> str:
     """The flags after ":2,", "" when there are none."""
     return name.partition(":2,")[2]
+
+
+def flag_letters(flags: Iterable[str]) -> str:
+    """IMAP flags as they stand after ":2,". Keywords have no place in a plain Maildir: they are
+    left out."""
+    return "".join(sorted({_FLAG_LETTERS.get(flag.lower(), "") for flag in flags}))
+
+
+def folder_directory(folder: str) -> str:
+    """The directory of a folder within its Maildir: "Lists/dev" is ".Lists.dev", "" the inbox.
+
+    Levels may also be divided by dots, which is how most IMAP servers over Maildir++ show them, and
+    may begin with INBOX. Other than ASCII is in IMAP's modified UTF-7 (RFC 3501 5.1.3), as most
+    IMAP servers expect it. Raises ValueError for a name that cannot be one.
+    """
+    levels = _SEPARATOR.split(unicodedata.normalize("NFC", folder))
+    if levels[0].lower() == "inbox":
+        levels = levels[1:]
+    if not folder or not levels:
+        return ""
+    if not all(levels) or any(unicodedata.category(each) == "Cc" for each in folder):
+        raise ValueError(f'"{folder}" cannot be the name of a folder')
+    name = "".join(f".{modified_utf7(level)}" for level in levels)
+    if len(name) > _MAX_FOLDER:
+        raise ValueError(f'the name of the folder "{folder[:40]}..." is too long')
+    return name
+
+
+def modified_utf7(text: str) -> str:
+    """RFC 3501 section 5.1.3."""
+
+    def shifted(match: re.Match[str]) -> str:
+        if match[0] == "&":
+            return "&-"
+        coded = base64.b64encode(match[0].encode("utf-16-be", "replace"), b"+,")
+        return f"&{coded.rstrip(b'=').decode()}-"
+
+    return _NOT_PLAIN.sub(shifted, text)

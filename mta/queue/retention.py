@@ -33,6 +33,7 @@ OVERLAP = timedelta(seconds=60)
 KEEP_STATISTICS = timedelta(days=400)
 KEEP_MINUTES = timedelta(days=8)
 KEEP_HEARTBEATS = timedelta(days=1)
+KEEP_RULE_HITS = timedelta(days=30)
 
 # One sweeper at a time is enough; the number only has to differ from other advisory locks.
 _SWEEP_LOCK = 0x5EEB
@@ -112,7 +113,8 @@ def sweep(settings: Settings) -> dict[str, int]:
     """Delete what has been kept long enough, for about `SWEEP_SECONDS`; the rest is for next time.
 
     Gives how many messages lost their content, how many were forgotten altogether, and how many
-    refusals, statistics, heartbeats and hints of `mta.queue.backscatter` went.
+    refusals, statistics, heartbeats, notes for mailbox rules and hints of `mta.queue.backscatter`
+    went.
     """
     now = timezone.now()
     deadline = time.monotonic() + SWEEP_SECONDS
@@ -126,6 +128,9 @@ def sweep(settings: Settings) -> dict[str, int]:
         "tls": _delete_old("mta_tlstally", "last_at", now - settings.keep_tls, deadline),
         "statistics": _delete_old("mta_statistic", "minute", now - KEEP_STATISTICS, deadline),
         "heartbeats": _delete_old("mta_heartbeat", "at", now - KEEP_HEARTBEATS, deadline),
+        "hits": _delete_old("mta_rulehit", "at", now - KEEP_RULE_HITS, deadline),
+        "answered": _delete_old("mta_vacationreply", "until", now, deadline),
+        "seen": _delete_old("mta_seenkey", "expires_at", now, deadline),
         "backscatter": backscatter.forget(settings, deadline),
         "coarsened": _count(_COARSEN, [now - KEEP_MINUTES, CANDIDATES]),
     }

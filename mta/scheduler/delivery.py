@@ -223,6 +223,7 @@ class Delivery:
             )
             return
         self._forward(recipient, outcome)
+        self._follow_up(recipient, outcome)
         del self._open[recipient.id]
         # What a route sends somewhere keeps its route: that is the administrator's word.
         by_mx = self._batch.nexthop.startswith("mx:")
@@ -236,11 +237,24 @@ class Delivery:
         on neither twice nor never."""
         if not outcome.forwards:
             return
-        content = self._contents(recipient.message_id)
+        content = outcome.content
+        if content is None:
+            content = self._contents(recipient.message_id)
         with self._lent():
             persist(
                 lambda: self._shop.forward(recipient, outcome.forwards, content),
                 f"what {recipient.address} forwards waits",
+            )
+
+    def _follow_up(self, recipient: LeasedRecipient, outcome: Outcome) -> None:
+        """What rules ask for besides, on the same terms."""
+        todo = outcome.follow_up
+        if todo is None or not todo.is_something:
+            return
+        with self._lent():
+            persist(
+                lambda: self._shop.follow_up(recipient, todo),
+                f"what the rules of {recipient.address} ask for waits",
             )
 
     def _backoff(self, address: str) -> Backoff:

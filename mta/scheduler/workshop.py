@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from mta.protocol.mailbox_plan import FollowUp
 from mta.queue.lease import Batch, LeasedRecipient
 from mta.queue.limited_claim import Ask, claim_all
 from mta.queue.outcomes import Recorded
@@ -41,6 +42,10 @@ def _no_forwards(recipient: LeasedRecipient, addresses: Sequence[str], content: 
     raise NotImplementedError("nobody here queues what is forwarded")
 
 
+def _no_follow_up(recipient: LeasedRecipient, todo: FollowUp) -> None:
+    raise NotImplementedError("nobody here carries out what rules ask for")
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What a runner works with.
@@ -50,7 +55,8 @@ class Workshop:
     them (0: not bounded here). `database()` lends a connection to this thread where it has none
     of its own, and the large contents of all runners share `room`. `reports_due()` is called when
     a DSN became due. `forward(recipient, addresses, content)` queues a message for those addresses
-    in the recipient's place, once. `stopping()` is true when this worker is asked to end. `owner`
+    in the recipient's place, once; `follow_up(recipient, todo)` does what else belongs to a
+    delivery by rules. `stopping()` is true when this worker is asked to end. `owner`
     names this process on its leases. Runners claim and write together through `claims` and
     `journals`.
     """
@@ -67,6 +73,7 @@ class Workshop:
     database: Callable[[], AbstractContextManager[None]] = nullcontext
     room: Room | None = None
     forward: Callable[[LeasedRecipient, Sequence[str], bytes], None] = _no_forwards
+    follow_up: Callable[[LeasedRecipient, FollowUp], None] = _no_follow_up
     keeper: LeaseKeeper = field(default_factory=LeaseKeeper)
     claims: Together[_Claimant, Batch | None] = field(default_factory=Together)
     journals: Together[Page, Recorded] = field(default_factory=Together)

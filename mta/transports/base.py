@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mta.protocol.auth_client import Credentials
+from mta.protocol.mailbox_plan import FollowUp, MailboxRules
 from mta.protocol.program import Program
 from mta.protocol.reply import Reply
 from mta.protocol.tls_result import NO_POLICY, StsFinding, TlsResult
@@ -103,7 +104,9 @@ class Outcome:
     `final` is false when the message was handed to a peer that will not send DSNs, so that we
     report it as "relayed" (RFC 3461 5.2.2). `command` is what the peer answered, for the DSN.
     `forwards` are addresses that get the message in the recipient's place: the scheduler queues it
-    for them before it records a recipient as sent.
+    for them before it records a recipient as sent. They get `content` when that is not None, which
+    a rule has edited, and else the message as it is. `follow_up` is what else is carried out before
+    that.
     """
 
     recipient_id: int
@@ -115,6 +118,8 @@ class Outcome:
     final: bool = True
     unreachable: bool = False
     forwards: tuple[str, ...] = ()
+    content: bytes | None = None
+    follow_up: FollowUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,7 @@ class DeliveryContext:
     `alias_instructions(name)` are the members of an alias that are programs and files.
     `uux` is how we use UUCP.
     `program(name)` and `webhook(name)` are what an administrator says of them, None for nothing.
+    `rules(address)` are those of a mailbox, None for one that has none.
     """
 
     hostname: str
@@ -171,6 +177,7 @@ class DeliveryContext:
     uux: UuxTerms = UuxTerms()
     program: Callable[[str], Program | None] = lambda name: None
     webhook: Callable[[str], Webhook | None] = lambda name: None
+    rules: Callable[[str], MailboxRules | None] = lambda address: None
 
 
 class AddressBook(Protocol):

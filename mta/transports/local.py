@@ -7,6 +7,10 @@ system once, rename all into new/, sync the directories. The file name derives f
 and recipient id; a delivery that is repeated after a crash finds its own file. That is why
 `context.committing` is not needed here: nothing is ever uncertain. (Paths are plain strings here:
 path objects cost more than the system calls that they wrap.)
+
+A mailbox with rules is told by them what to do (`mta.protocol.mailbox_plan`): each copy is a file
+by that same name in its folder, so a repeated delivery finds each of its files. Flags are part of a
+file name, which is why a copy with flags goes to cur/ (new/ has none).
 """
 
 import contextlib
@@ -16,10 +20,11 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mta.protocol import address, maildir, maildirsize, status, verp
 from mta.protocol.delivered_to import delivered_to
+from mta.protocol.mailbox_plan import INBOX, Copy, Incoming, MailboxPlan, MailboxRules
 from mta.protocol.reply import Reply
 from mta.transports.base import (
     AddressBook,
@@ -33,6 +38,16 @@ from mta.transports.base import (
     Result,
 )
 from mta.transports.local_disk import remove, sync_file_system, sync_path, write_new
+from mta.transports.local_parcel import (
+    INBOX_PLAN,
+    File,
+    Folder,
+    Mailbox,
+    Parcel,
+    is_counted,
+    is_of_the_folder,
+    told,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +110,7 @@ class _Content:
 
     def __init__(self, message: QueuedMessage, content: bytes) -> None:
         self.message = message
+        self.octets = content
         self._visited = delivered_to(content)
         self._body = content.replace(b"\r\n", b"\n")
 
@@ -112,27 +128,6 @@ class _Content:
 
 
 @dataclass(slots=True)
-class _Mailbox:
-    """A Maildir that exists, for the time of one group. `name` is "DOMAIN/LOCALPART"."""
-
-    name: str
-    path: str
-    account: maildirsize.Account
-    present: set[str] | None = None
-
-
-@dataclass(slots=True)
-class _File:
-    """One delivery on its way: it stands in tmp/ until it is published."""
-
-    recipient: QueuedRecipient
-    mailbox: _Mailbox
-    temporary: str
-    final: str
-    size: int
-
-
-@dataclass(slots=True)
 class _Group:
     """Deliveries that become durable together.
 
@@ -143,11 +138,12 @@ class _Group:
     context: DeliveryContext
     outcomes: list[Outcome] = field(default_factory=list)
     _token: str = field(default_factory=lambda: secrets.token_hex(6))
-    _mailboxes: dict[str, _Mailbox] = field(default_factory=dict)
+    _mailboxes: dict[str, Mailbox] = field(default_factory=dict)
     _devices: dict[int, int] = field(default_factory=dict)
     _changed_parents: set[str] = field(default_factory=set)
     _repeated: frozenset[str] = frozenset()
-    _files: list[_File] = field(default_factory=list)
+    _parcels: list[Parcel] = field(default_factory=list)
+    _files: list[File] = field(default_factory=list)
 
     def write(self, deliveries: list[Delivery]) -> None:
         """Writes all into tmp/, with the content of one message in memory at a time."""
@@ -156,13 +152,15 @@ class _Group:
         for message, recipient in deliveries:
             try:
                 mailbox = self._open_mailbox(recipient.address)
-                if _key(message, recipient) in self._present(mailbox):
+                rules = self.context.rules(recipient.address)
+                if rules is None and _key(message, recipient) in self._present(mailbox.inbox):
                     self._report_sent(recipient, f"already delivered to {mailbox.name}")
                     continue
                 if content is None or content.message.id != message.id:
                     content = None
                     content = self._load(message)
-                self._write_file(content, recipient, mailbox)
+                self._check(content, recipient)
+                self._write(content, recipient, mailbox, rules)
             except _Refusal as refusal:
                 self.outcomes.append(Outcome(recipient.id, refusal.result, refusal.reply))
             except OSError as error:
@@ -177,12 +175,12 @@ class _Group:
             self._drop_all(error)
 
     def publish(self) -> None:
-        """Moves all from tmp/ to new/."""
+        """Moves all from tmp/ to where they belong."""
         self._for_each_file(lambda file: os.rename(file.temporary, file.final))
 
     def sync_directories(self) -> None:
         """Makes the new names durable; from here on the deliveries are facts."""
-        directories = {f"{file.mailbox.path}/new" for file in self._files}
+        directories = {file.directory for file in self._files}
         directories |= self._changed_parents
         try:
             if len(directories) <= MAX_DIRECTORY_SYNCS or not self._sync_devices():
@@ -190,15 +188,16 @@ class _Group:
                     sync_path(directory)
         except OSError as error:
             # The files are in new/ already: the next attempt will find them there.
-            for file in self._files:
-                self._defer(file.recipient, error)
-            self._files.clear()
+            for parcel in self._parcels:
+                self._fail(parcel, error)
 
     def settle(self) -> None:
         """Reports what was delivered and adds it to the quota files."""
-        for file in self._files:
-            self._report_sent(file.recipient, f"delivered to {file.mailbox.name}")
         self._files.clear()
+        for parcel in self._parcels:
+            if not parcel.failed:
+                plan = parcel.plan
+                self._report_sent(parcel.recipient, parcel.text, plan)
         for mailbox in self._mailboxes.values():
             try:
                 mailbox.account.settle()
@@ -212,7 +211,7 @@ class _Group:
         for descriptor in self._devices.values():
             os.close(descriptor)
 
-    def _open_mailbox(self, recipient: str) -> _Mailbox:
+    def _open_mailbox(self, recipient: str) -> Mailbox:
         try:
             name = maildir.mailbox_name(*address.split(recipient))
         except ValueError as error:
@@ -221,7 +220,7 @@ class _Group:
             path = f"{self.context.mail_root}/{name}/Maildir"
             self._prepare(path)
             account = maildirsize.Account(path, self.context.quota(recipient))
-            self._mailboxes[name] = _Mailbox(name, path, account)
+            self._mailboxes[name] = Mailbox(name, Folder(INBOX, path), account)
         return self._mailboxes[name]
 
     def _prepare(self, path: str) -> None:
@@ -238,12 +237,28 @@ class _Group:
         if device not in self._devices:
             self._devices[device] = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
+    def _open_folder(self, mailbox: Mailbox, name: str) -> Folder:
+        """The folder of a mailbox, made when it is missing. Raises OSError, ValueError."""
+        directory = maildir.folder_directory(name)
+        if not directory:
+            return mailbox.inbox
+        if directory not in mailbox.folders:
+            path = f"{mailbox.path}/{directory}"
+            if not os.path.isdir(f"{path}/tmp"):
+                for each in (path, f"{path}/cur", f"{path}/new"):
+                    self._make_directory(each)
+                with contextlib.suppress(FileExistsError):
+                    write_new(f"{path}/{maildir.FOLDER_MARK}", (b"", b""))
+                self._make_directory(f"{path}/tmp")
+            mailbox.folders[directory] = Folder(directory, path)
+        return mailbox.folders[directory]
+
     def _make_directory(self, directory: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, 0o700)
             self._changed_parents.add(os.path.dirname(directory))
 
-    def _present(self, mailbox: _Mailbox) -> set[str]:
+    def _present(self, folder: Folder) -> set[str]:
         """The keys of repeated deliveries whose file an earlier attempt has left here.
 
         That attempt may have ended before its file was durable, so it is made so now. What
@@ -251,15 +266,15 @@ class _Group:
         """
         if not self._repeated:
             return set()
-        if mailbox.present is None:
-            places = [f"{mailbox.path}/new", f"{mailbox.path}/cur"]
+        if folder.present is None:
+            places = [f"{folder.path}/new", f"{folder.path}/cur"]
             present = {key for place in places for key, _ in self._repeated_in(place)}
             for place in places if present else ():
                 sync_path(place)
-            for _, leftover in self._repeated_in(f"{mailbox.path}/tmp"):
+            for _, leftover in self._repeated_in(f"{folder.path}/tmp"):
                 remove(leftover)
-            mailbox.present = present
-        return mailbox.present
+            folder.present = present
+        return folder.present
 
     def _repeated_in(self, directory: str) -> list[tuple[str, str]]:
         """(key, path) of the files of repeated deliveries in a directory."""
@@ -274,7 +289,8 @@ class _Group:
             logger.error("%s: the content cannot be read: %s", message.queue_id, error)
             raise OSError(errno.EIO, "the content cannot be read") from error
 
-    def _write_file(self, content: _Content, recipient: QueuedRecipient, mailbox: _Mailbox) -> None:
+    def _check(self, content: _Content, recipient: QueuedRecipient) -> None:
+        """Raises _Refusal for what this mailbox cannot have, whatever its rules."""
         if content.has_been_at(recipient.address):
             raise _Refusal(
                 Result.BOUNCED, 554, status.ROUTING_LOOP, "mail loop: it has been here before"
@@ -284,22 +300,89 @@ class _Group:
             raise _Refusal(
                 Result.BOUNCED, 552, status.TOO_BIG, f"the mailbox takes at most {limit} octets"
             )
-        lines = content.lines_for(recipient.address)
+
+    def _write(
+        self,
+        content: _Content,
+        recipient: QueuedRecipient,
+        mailbox: Mailbox,
+        rules: MailboxRules | None,
+    ) -> None:
+        """All copies of one recipient, or none: what is in tmp/ of a parcel that failed goes."""
+        if rules is None:
+            plan, places = INBOX_PLAN, [(mailbox.inbox, "")]
+        else:
+            plan = rules.plan(_incoming(content, recipient, mailbox))
+            if plan.refusal:
+                raise _Refusal(Result.BOUNCED, 550, status.NOT_PERMITTED, plan.refusal)
+            plan, places = self._places(plan, mailbox)
+            if plan.content is not None:
+                content = _Content(content.message, plan.content)
+        parcel = Parcel(recipient, mailbox, plan, told(mailbox.name, plan))
+        written = len(self._files)
+        try:
+            for folder, letters in places:
+                self._write_file(content, parcel, folder, letters)
+        except (OSError, _Refusal):
+            for file in self._files[written:]:
+                remove(file.temporary)
+                file.take_back()
+            del self._files[written:]
+            raise
+        self._parcels.append(parcel)
+
+    def _places(
+        self, plan: MailboxPlan, mailbox: Mailbox
+    ) -> tuple[MailboxPlan, list[tuple[Folder, str]]]:
+        """The folders of a plan with the flags' letters. What was to go into a folder that cannot
+        be made goes into the inbox, and the owner is told."""
+        copies: dict[str, Copy] = {}
+        places: dict[str, tuple[Folder, str]] = {}
+        troubles: list[tuple[str, str]] = []
+        for wanted in plan.copies:
+            copy = wanted
+            try:
+                folder = self._open_folder(mailbox, copy.folder)
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and not is_of_the_folder(error):
+                    raise
+                copy, folder = Copy(INBOX, copy.flags), mailbox.inbox
+                troubles.append((f"folder {wanted.folder}", _sentence(wanted.folder, error)))
+            _, letters = places.get(folder.name, (folder, ""))
+            copies.setdefault(folder.name, copy)
+            places[folder.name] = (
+                folder,
+                "".join(sorted({*letters, *maildir.flag_letters(copy.flags)})),
+            )
+        follow_up = plan.follow_up
+        if troubles and follow_up is not None:
+            follow_up = replace(follow_up, troubles=(*follow_up.troubles, *troubles))
+        plan = replace(plan, copies=tuple(copies.values()), follow_up=follow_up)
+        return plan, list(places.values())
+
+    def _write_file(self, content: _Content, parcel: Parcel, folder: Folder, letters: str) -> None:
+        key = _key(content.message, parcel.recipient)
+        if parcel.plan is not INBOX_PLAN and key in self._present(folder):
+            return
+        lines = content.lines_for(parcel.recipient.address)
         size = len(lines[0]) + len(lines[1])
-        if not mailbox.account.admits(size):
+        counted = is_counted(folder.name, letters)
+        if counted and not parcel.mailbox.account.admits(size):
             raise _Refusal(Result.DEFERRED, 452, status.MAILBOX_FULL, "the mailbox is full")
-        key = _key(content.message, recipient)
-        final = f"{mailbox.path}/new/{maildir.file_name(key, self.context.hostname, size)}"
-        temporary = f"{mailbox.path}/tmp/{key}.{self._token}"
+        name = maildir.file_name(key, self.context.hostname, size)
+        directory = f"{folder.path}/cur" if letters else f"{folder.path}/new"
+        final = f"{directory}/{name}:2,{letters}" if letters else f"{directory}/{name}"
+        temporary = f"{folder.path}/tmp/{key}.{self._token}"
         write_new(temporary, lines)
-        mailbox.account.add(size)
-        self._files.append(_File(recipient, mailbox, temporary, final, size))
+        file = File(parcel, directory, temporary, final, size, counted)
+        file.count()
+        self._files.append(file)
 
     def _sync_devices(self) -> bool:
         """Whether the file systems could be synced as a whole. Raises OSError for lost data."""
         return all(sync_file_system(descriptor) for descriptor in self._devices.values())
 
-    def _for_each_file(self, step: Callable[[_File], None]) -> None:
+    def _for_each_file(self, step: Callable[[File], None]) -> None:
         files, self._files = self._files, []
         for file in files:
             try:
@@ -314,13 +397,33 @@ class _Group:
         for file in files:
             self._drop(file, error)
 
-    def _drop(self, file: _File, error: OSError) -> None:
+    def _drop(self, file: File, error: OSError) -> None:
         remove(file.temporary)
-        file.mailbox.account.take_back(file.size)
-        self._defer(file.recipient, error)
+        file.take_back()
+        self._fail(file.parcel, error)
 
-    def _report_sent(self, recipient: QueuedRecipient, text: str) -> None:
-        self.outcomes.append(Outcome(recipient.id, Result.SENT, Reply(250, status.SUCCESS, text)))
+    def _fail(self, parcel: Parcel, error: OSError) -> None:
+        if not parcel.failed:
+            parcel.failed = True
+            self._defer(parcel.recipient, error)
+
+    def _report_sent(
+        self, recipient: QueuedRecipient, text: str, plan: MailboxPlan = INBOX_PLAN
+    ) -> None:
+        reply = Reply(250, status.SUCCESS, text)
+        if plan is INBOX_PLAN:
+            self.outcomes.append(Outcome(recipient.id, Result.SENT, reply))
+            return
+        self.outcomes.append(
+            Outcome(
+                recipient.id,
+                Result.SENT,
+                reply,
+                forwards=plan.forwards,
+                content=plan.content,
+                follow_up=plan.follow_up,
+            )
+        )
 
     def _defer(self, recipient: QueuedRecipient, error: OSError) -> None:
         self.outcomes.append(Outcome(recipient.id, Result.DEFERRED, _reply_for(error)))
@@ -333,6 +436,25 @@ class _Refusal(Exception):
         super().__init__(text)
         self.result = result
         self.reply = Reply(code, enhanced, text)
+
+
+def _incoming(content: _Content, recipient: QueuedRecipient, mailbox: Mailbox) -> Incoming:
+    message = content.message
+    return Incoming(
+        message_id=message.id,
+        recipient_id=recipient.id,
+        recipient=recipient.address,
+        original_recipient=recipient.original_recipient,
+        reverse_path=message.reverse_path,
+        content=content.octets,
+        created_at=message.created_at,
+        has_folder=mailbox.has_folder,
+    )
+
+
+def _sentence(folder: str, error: OSError | ValueError) -> str:
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return f'the folder "{folder}" cannot be made: {why}'
 
 
 def _key(message: QueuedMessage, recipient: QueuedRecipient) -> str:
