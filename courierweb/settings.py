@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "courierweb.apps.CourierwebConfig",
     "courierweb.console.apps.ConsoleConfig",
     "courierweb.jobs.apps.JobsConfig",
+    "courierweb.portal.apps.PortalConfig",
 ]
 
 MIDDLEWARE = [

@@ -13,6 +13,7 @@ urlpatterns = [
     path("admin/<path:rest>", RedirectView.as_view(url="/console/%(rest)s", query_string=True)),
     path("console/", include("courierweb.console.urls")),
     path("console/", admin.site.urls),
+    path("mail/", include("courierweb.portal.urls")),
     path("healthz", healthz, name="healthz"),
     path("metrics", metrics, name="metrics"),
 ]

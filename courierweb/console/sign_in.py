@@ -28,9 +28,9 @@ class SignInForm(AuthenticationForm):
         username, password = map(self.cleaned_data.get, ("username", "password"))
         if not username or not password:
             return super().clean()
-        attempt = _begin(self.request.META.get("REMOTE_ADDR", ""), username)
+        attempt = begin_attempt(self.request.META.get("REMOTE_ADDR", ""), username)
         cleaned = super().clean()
-        FailedSignIn.objects.filter(client_ip=attempt.client_ip, username=username).delete()
+        end_attempt(attempt)
         return cleaned
 
     def get_invalid_login_error(self) -> ValidationError:
@@ -42,14 +42,14 @@ class SignInForm(AuthenticationForm):
         return super().get_invalid_login_error()
 
 
-def _begin(client_ip: str, username: str) -> FailedSignIn:
+def begin_attempt(client_ip: str, username: str) -> FailedSignIn:
     """Put an attempt on record. Raises ValidationError when there were too many; those that are
     turned away so do not count, and the wait has an end."""
     since = timezone.now() - WINDOW
     FailedSignIn.objects.filter(at__lte=since).delete()
     attempt = FailedSignIn.objects.create(at=timezone.now(), client_ip=client_ip, username=username)
     same = [Q(username=username)]
-    if not _is_shared(client_ip):
+    if not is_shared(client_ip):
         same.append(Q(client_ip=client_ip))
     if any(FailedSignIn.objects.filter(each).count() > FAILURES_ALLOWED for each in same):
         attempt.delete()
@@ -60,6 +60,11 @@ def _begin(client_ip: str, username: str) -> FailedSignIn:
     return attempt
 
 
-def _is_shared(client_ip: str) -> bool:
+def end_attempt(attempt: FailedSignIn) -> None:
+    """It has succeeded, and those before it were slips."""
+    FailedSignIn.objects.filter(client_ip=attempt.client_ip, username=attempt.username).delete()
+
+
+def is_shared(client_ip: str) -> bool:
     """Whether it may stand for everybody: a proxy on this host does."""
     return not client_ip or ip_address(client_ip).is_loopback

@@ -66,6 +66,11 @@ class Message(models.Model):
             ),
             models.Index(fields=["reverse_path", "created_at"], name="message_sender"),
             models.Index(
+                fields=["auth_user", "created_at"],
+                name="message_auth_user",
+                condition=~Q(auth_user=""),
+            ),
+            models.Index(
                 fields=["header_message_id"],
                 name="message_header_id",
                 condition=~Q(header_message_id=""),
