@@ -146,8 +146,6 @@ RULES: Mapping[Stage, tuple[Rule, ...]] = {
         site_filter.site_filter_verdict,
         verdict.mailbox_size,
         verdict.mailbox_quota,
-        verdict.mailbox_size,
-        verdict.mailbox_quota,
         mailbox_filter.mailbox_filter_content,
     ),
 }
