@@ -47,7 +47,7 @@ class SiteFilter(models.Model):
     uucp = models.BooleanField(default=False, verbose_name="mail by UUCP")
     mandatory = models.BooleanField(
         default=True,
-        help_text="off: it is not asked when every recipient's own rules take the mail unseen",
+        help_text="off: only asked about mail for mailboxes whose own rules leave it to the content",
     )
     on_trouble = models.CharField(
         max_length=5, choices=OnTrouble, default=OnTrouble.DEFER, verbose_name="when it fails"
