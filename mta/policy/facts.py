@@ -286,9 +286,11 @@ class SessionFacts:
 
     @property
     def source(self) -> Source:
+        """A listener that is for users takes no mail of anybody else."""
         if self.handed_in is not None:
             return self.handed_in
-        return Source.SUBMISSION if self.auth_user else Source.ESMTP
+        is_submission = self.auth_user or self.auth_required
+        return Source.SUBMISSION if is_submission else Source.ESMTP
 
     @property
     def is_loopback(self) -> bool:

@@ -233,6 +233,14 @@ def test_a_client_refused_at_its_connection(ingress, told):
     assert refusal(stage="connect").rule == "site_filter:test"
 
 
+def test_a_listener_for_users_is_a_source_of_its_own_from_the_first_word(ingress, told):
+    told(FilterVerdict(FilterAction.REFUSE, NO), stage="connect", esmtp=False, submission=True)
+    with ingress.connect("submission", greet=False) as client:
+        assert client.reply() == str(NO)
+    with ingress.connect(greet=False) as client:
+        assert client.reply().startswith("220")
+
+
 @pytest.mark.parametrize("reply", [NO, LATER])
 def test_a_sender_refused_at_mail(ingress, told, reply):
     kind = told(FilterVerdict(FilterAction.REFUSE, reply), stage="sender")
@@ -377,3 +385,29 @@ def test_a_sieve_text_that_looks_at_the_envelope_is_asked_for_each_recipient(ing
     row(text=text)
     assert sent(ingress, ANN, BOB).startswith("250")
     assert states() == {ANN: ("failed", "550 5.7.1 no"), BOB: ("queued", "")}
+
+
+def test_what_a_sieve_text_changes_in_the_header_is_queued(ingress):
+    row(text='require "editheader"; addheader "X-Seen" "yes"; deleteheader "subject";')
+    assert sent(ingress).startswith("250")
+    content = bytes(Content.objects.get().data)
+    assert content.startswith(b"X-Seen: yes\r\nReceived: ")
+    assert b"Subject" not in content
+
+
+@pytest.mark.parametrize(
+    ("item", "value"),
+    [
+        ("remote-ip", "127.0.0.1"),
+        ("remote-host", "client.example.org"),
+        ("phase", "pre"),
+        ("name", "CourierWeb"),
+        ("vnd.courierweb.stage", "content"),
+        ("vnd.courierweb.source", "esmtp"),
+    ],
+)
+def test_a_sieve_text_knows_its_surroundings(ingress, item, value):
+    row(
+        text=f'require ["environment", "reject"]; if environment "{item}" "{value}" {{reject "y";}}'
+    )
+    assert sent(ingress) == "550 5.7.1 y"

@@ -11,6 +11,7 @@ word; all others are asked once.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,7 +32,7 @@ from mta.protocol.site_filter import (
     FilterVerdict,
 )
 
-# Octets from which on the loop goes on with other sessions meanwhile.
+# Octets to be read, for all recipients, from which on the loop goes on with others meanwhile.
 LARGE = 16 * 1024
 
 # Of mailboxes; a site filter has none.
@@ -60,7 +61,8 @@ class Sieve:
             raise ValueError(str(error)) from error
 
     async def judge(self, request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
-        if len(request.content or b"") <= LARGE:
+        work = len(request.content or b"") * max(1, len(request.recipients))
+        if work <= LARGE:
             return _judge(request, terms)
         return await asyncio.to_thread(_judge, request, terms)
 
@@ -81,7 +83,8 @@ def _judge(request: FilterRequest, terms: FilterTerms) -> FilterVerdict:
     except SieveError as error:
         raise Trouble(str(error)) from error
     asked = _recipients(request, program)
-    words = {each: _word(program, request, terms, each) for each in asked}
+    deadline = time.monotonic() + terms.timeout
+    words = {each: _word(program, request, each, deadline) for each in asked}
     first = words[asked[0]]
     if all(word == first for word in words.values()):
         return _verdict(first)
@@ -96,10 +99,13 @@ def _recipients(request: FilterRequest, program: Program) -> tuple[str, ...]:
     return request.recipients[:1] or ("",)
 
 
-def _word(program: Program, request: FilterRequest, terms: FilterTerms, recipient: str) -> _Word:
+def _word(program: Program, request: FilterRequest, recipient: str, deadline: float) -> _Word:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Trouble("the text takes too long for so many recipients")
     message = Message(request.content or b"", request.reverse_path or "", recipient)
     surroundings = Surroundings(at=request.at, items=_items(request))
-    result = evaluate(program, message, surroundings, Budget(seconds=min(1.0, terms.timeout)))
+    result = evaluate(program, message, surroundings, Budget(seconds=min(1.0, left)))
     if result.error:
         raise Trouble(result.error)
     word = _of_actions(result.actions)
