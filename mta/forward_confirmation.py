@@ -41,10 +41,15 @@ def is_confirmed(mailbox: Mailbox, address: str) -> bool:
     return row.filter(confirmed_at__isnull=False).exists()
 
 
-def ask(mailbox: Mailbox, text: str, *, hostname: str, site: str, enqueue: Enqueue) -> bool:
+def is_known(mailbox: Mailbox, address: str) -> bool:
+    """Whether the address has been asked, whatever it said."""
+    return ForwardConfirmation.objects.filter(mailbox=mailbox, address=normal(address)).exists()
+
+
+def ask(mailbox: Mailbox, text: str, *, hostname: str, enqueue: Enqueue) -> bool:
     """Send a mail with a link to that address; False when it is confirmed already.
 
-    `site` is where our pages are ("https://mail.example.com"). Raises AddressError, CannotAsk.
+    Our pages are at `hostname`. Raises AddressError, CannotAsk.
     """
     address = normal(text)
     now = timezone.now()
@@ -64,7 +69,7 @@ def ask(mailbox: Mailbox, text: str, *, hostname: str, site: str, enqueue: Enque
             address=address,
             defaults={"token_hash": _digest(token), "asked_at": now, "confirmed_at": None},
         )
-        link = f"{site.rstrip('/')}{PATH}{quote(token)}"
+        link = f"https://{hostname}{PATH}{quote(token)}"
         envelope = Envelope("", (Recipient(address, notify="NEVER"),), Source.LOCAL)
         origin = f"confirm {mailbox.pk} {_digest(token)}"
         enqueue(envelope, _question(mailbox, address, link, hostname, now.timestamp()), origin)

@@ -4,6 +4,7 @@ Called before the recipient is recorded as delivered, so a crash in between brin
 answers are taken in one transaction with their mail, and all else has an origin or a key.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +12,7 @@ from datetime import datetime
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
+from mta import forward_confirmation
 from mta.filters.automatic import letter, message_id
 from mta.models import Mailbox, Message
 from mta.protocol import address as addresses
@@ -75,6 +77,8 @@ class _Work:
                 self._send(answer.sender, answer.content, origin)
         for notice in follow_up.notices:
             self._send(notice.address, notice.content, f"notify {recipient.id} {notice.line}")
+        for address in follow_up.unconfirmed:
+            self._ask(address)
         for subject, sentence in follow_up.troubles:
             self._tell_owner(subject, sentence)
 
@@ -83,6 +87,15 @@ class _Work:
         to = Recipient(address, notify="NEVER")
         smtputf8 = not address.isascii()
         self._enqueue(Envelope("", (to,), Source.LOCAL, smtputf8=smtputf8), content, origin)
+
+    def _ask(self, address: str) -> None:
+        """An address that no one has asked yet is asked now; again only when the owner wants it."""
+        if forward_confirmation.is_known(self._mailbox, address):
+            return
+        with contextlib.suppress(forward_confirmation.CannotAsk):
+            forward_confirmation.ask(
+                self._mailbox, address, hostname=self._hostname, enqueue=self._enqueue
+            )
 
     def _tell_owner(self, subject: str, sentence: str) -> None:
         """Once a day about one thing; never because of such a mail."""

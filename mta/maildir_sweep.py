@@ -4,6 +4,7 @@ what has been thrown away."""
 import logging
 import os
 import time
+from itertools import chain
 from pathlib import Path
 
 from mta.protocol import maildir
@@ -12,12 +13,13 @@ log = logging.getLogger(__name__)
 
 
 def sweep_temporary(mail_root: Path, older_than: float, deadline: float) -> int:
-    """Delete files in DOMAIN/LOCALPART/Maildir/tmp that are older than that, in seconds, until
-    `deadline` (monotonic); gives how many. Other programs may deliver there, so the age counts
-    and not the name; links are not followed."""
+    """Delete files in tmp/ of DOMAIN/LOCALPART/Maildir and its folders that are older than that,
+    in seconds, until `deadline` (monotonic); gives how many. Other programs may deliver there, so
+    the age counts and not the name; links are not followed."""
     before = time.time() - older_than
     deleted = 0
-    for folder in mail_root.glob("*/*/Maildir/tmp"):
+    places = ("*/*/Maildir/tmp", "*/*/Maildir/.*/tmp")
+    for folder in chain.from_iterable(mail_root.glob(each) for each in places):
         if time.monotonic() > deadline:
             break
         deleted += _sweep(folder, before)

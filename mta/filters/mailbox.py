@@ -73,6 +73,7 @@ class _Planning:
         self._answers: list[Answer] = []
         self._notices: list[Notice] = []
         self._troubles: list[tuple[str, str]] = []
+        self._unconfirmed: list[str] = []
         self._refusal = ""
         self._discarded_by = ""
 
@@ -92,6 +93,7 @@ class _Planning:
                 tuple(self._notices),
                 self._result.seen,
                 tuple(self._troubles),
+                tuple(self._unconfirmed),
             ),
         )
 
@@ -131,8 +133,9 @@ class _Planning:
         elif not self._standing.may_forward(address):
             self._keep_instead(
                 f"forward {address}",
-                f"mail is not forwarded to {address}, because that address has not been confirmed",
+                f"mail is not forwarded to {address} before its owner has agreed to that by mail",
             )
+            self._unconfirmed.append(address)
         else:
             self._forwards[address] = None
             self._hit(action, f"forwarded to {address}")

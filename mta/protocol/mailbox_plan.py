@@ -52,7 +52,8 @@ class FollowUp:
     """What belongs to a delivery besides its files. Repeating it does no harm.
 
     `seen` are keys of `duplicate` with the seconds for which they are remembered, `troubles` what
-    the owner is told, at most once a day for the same: (what it is about, sentence).
+    the owner is told, at most once a day for the same: (what it is about, sentence). `unconfirmed`
+    are addresses elsewhere that must agree before anything is forwarded to them.
     """
 
     mailbox: str
@@ -61,6 +62,7 @@ class FollowUp:
     notices: tuple[Notice, ...] = ()
     seen: tuple[tuple[str, int], ...] = ()
     troubles: tuple[tuple[str, str], ...] = ()
+    unconfirmed: tuple[str, ...] = ()
 
     @property
     def is_something(self) -> bool:
