@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('submission', models.BooleanField(default=False, verbose_name='mail of users who signed in')),
                 ('local', models.BooleanField(default=False, verbose_name='mail of programs on this host')),
                 ('uucp', models.BooleanField(default=False, verbose_name='mail by UUCP')),
-                ('mandatory', models.BooleanField(default=True, help_text='off: only asked about mail for mailboxes whose own rules leave it to the content')),
+                ('mandatory', models.BooleanField(default=True, help_text='off: asked only about mailboxes whose own rules leave mail to the content')),
                 ('on_trouble', models.CharField(choices=[('defer', 'Mail is told to come again later'), ('skip', 'Mail passes without it')], default='defer', max_length=5, verbose_name='when it fails')),
                 ('timeout', models.DurationField(default=datetime.timedelta(seconds=30), validators=[django.core.validators.MinValueValidator(datetime.timedelta(seconds=1)), django.core.validators.MaxValueValidator(datetime.timedelta(seconds=3600))])),
                 ('options', models.JSONField(blank=True, default=dict)),

@@ -47,7 +47,7 @@ class SiteFilter(models.Model):
     uucp = models.BooleanField(default=False, verbose_name="mail by UUCP")
     mandatory = models.BooleanField(
         default=True,
-        help_text="off: only asked about mail for mailboxes whose own rules leave it to the content",
+        help_text="off: asked only about mailboxes whose own rules leave mail to the content",
     )
     on_trouble = models.CharField(
         max_length=5, choices=OnTrouble, default=OnTrouble.DEFER, verbose_name="when it fails"
