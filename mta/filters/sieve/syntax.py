@@ -8,7 +8,7 @@ its grammar of known commands is global as well. The generic grammar of RFC 5228
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sievelib.parser import Lexer, ParseError, Parser
@@ -50,7 +50,20 @@ class Tag:
     at: Position
 
 
-Argument = Tag | int | tuple[str, ...]
+class Strings(tuple[str, ...]):
+    """A string or a list of strings, each with its position."""
+
+    positions: tuple[Position, ...]
+
+    @classmethod
+    def found(cls, texts: Iterable[tuple[str, Position]]) -> "Strings":
+        pairs = tuple(texts)
+        strings = cls(text for text, _ in pairs)
+        strings.positions = tuple(at for _, at in pairs)
+        return strings
+
+
+Argument = Tag | int | Strings
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +162,15 @@ class _Grammar:
         if token := self._take("number"):
             return _number(token)
         if token := self._take("string") or self._take("multiline"):
-            return (_string(token),)
+            return Strings.found([(_string(token), token.at)])
         return self._strings() if self._take("left_bracket") else None
 
-    def _strings(self) -> tuple[str, ...]:
-        found = [_string(self._expect("string", "a string"))]
+    def _strings(self) -> Strings:
+        found = [self._expect("string", "a string")]
         while self._take("comma"):
-            found.append(_string(self._expect("string", "a string")))
+            found.append(self._expect("string", "a string"))
         self._expect("right_bracket", '"]" or ","')
-        return tuple(found)
+        return Strings.found((_string(token), token.at) for token in found)
 
     def _take(self, kind: str) -> _Token | None:
         token = self._tokens[self._next]
