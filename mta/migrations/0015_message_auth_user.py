@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("mta", "0014_filters")]
+    dependencies = [("mta", "0015_mailbox_memory")]
 
     operations = [
         migrations.AddIndex(
