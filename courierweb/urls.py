@@ -4,7 +4,6 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from courierweb.confirm_forward import confirm_forward
 from courierweb.console.healthz import healthz
 from courierweb.console.metrics import metrics
 
@@ -14,7 +13,6 @@ urlpatterns = [
     path("admin/<path:rest>", RedirectView.as_view(url="/console/%(rest)s", query_string=True)),
     path("console/", include("courierweb.console.urls")),
     path("console/", admin.site.urls),
-    path("mail/confirm/<str:token>", confirm_forward, name="confirm_forward"),
     path("mail/", include("courierweb.portal.urls")),
     path("healthz", healthz, name="healthz"),
     path("metrics", metrics, name="metrics"),

@@ -46,10 +46,11 @@ def is_known(mailbox: Mailbox, address: str) -> bool:
     return ForwardConfirmation.objects.filter(mailbox=mailbox, address=normal(address)).exists()
 
 
-def ask(mailbox: Mailbox, text: str, *, hostname: str, enqueue: Enqueue) -> bool:
+def ask(mailbox: Mailbox, text: str, *, hostname: str, enqueue: Enqueue, site: str = "") -> bool:
     """Send a mail with a link to that address; False when it is confirmed already.
 
-    Our pages are at `hostname`. Raises AddressError, CannotAsk.
+    `site` is where our pages are ("https://mail.example.com"), "" for `hostname`. Raises
+    AddressError, CannotAsk.
     """
     address = normal(text)
     now = timezone.now()

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from courierweb.portal import cautions, mail_files, rules, scripts, sentences
+from courierweb.portal import cautions, forwards, hits, mail_files, rules, scripts, sentences
 from courierweb.portal.draft import Draft, keep_draft
 from courierweb.portal.frame import render_page
 from courierweb.portal.rule import Action, Condition, Do, Field, How, Opaque, Rule, Vacation
@@ -28,15 +28,14 @@ def rule_list(request: HttpRequest) -> HttpResponse:
     loaded = scripts.load(request.mailbox)
     contents = [each.content for each in loaded.script.items]
     told = cautions.of_rules(contents, request.mailbox.address)
-    rows = [
-        {
-            "place": place,
-            "last": place == len(contents) - 1,
-            "cautions": told[place],
-            **_shown(each),
-        }
-        for place, each in enumerate(contents)
-    ]
+    counts = hits.of_thirty_days(request.mailbox)
+    rows = []
+    for place, content in enumerate(contents):
+        row = {"place": place, "last": place == len(contents) - 1, "cautions": told[place]}
+        if isinstance(content, Rule):
+            row["hits"] = counts.get(content.name)
+            row["unconfirmed"] = forwards.unconfirmed(request.mailbox, content)
+        rows.append(row | _shown(content))
     return render_page(request, "rules.html", "Rules", area="rules", loaded=loaded, rows=rows)
 
 

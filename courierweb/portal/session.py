@@ -45,7 +45,7 @@ View = Callable[..., HttpResponse]
 
 def begin(request: HttpRequest, response: HttpResponse, mailbox: Mailbox) -> None:
     """Sign in: always a new session, so that a key that somebody planted is worth nothing."""
-    end(request, response)
+    _forget(request)
     now = timezone.now().timestamp()
     store = SessionStore()
     store.update({"mailbox": mailbox.pk, "proof": _proof(mailbox), "began": now, "seen": now})
@@ -64,10 +64,14 @@ def begin(request: HttpRequest, response: HttpResponse, mailbox: Mailbox) -> Non
 
 
 def end(request: HttpRequest, response: HttpResponse) -> None:
+    _forget(request)
+    response.delete_cookie(COOKIE, path=PATH, samesite="Lax")
+
+
+def _forget(request: HttpRequest) -> None:
     key = request.COOKIES.get(COOKIE, "")
     if key:
         SessionStore(key).delete()
-    response.delete_cookie(COOKIE, path=PATH, samesite="Lax")
 
 
 def find(request: HttpRequest) -> tuple[Mailbox, SessionStore] | None:

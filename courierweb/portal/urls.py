@@ -3,6 +3,8 @@
 from django.urls import path
 
 from courierweb.portal import (
+    forwards,
+    hits,
     home,
     password_page,
     preview_page,
@@ -24,6 +26,9 @@ urlpatterns = [
     path("rules/change/", rule_pages.change, name="change"),
     path("rules/new/", rule_pages.editor, name="new_rule"),
     path("rules/<int:place>/", rule_pages.editor, name="rule"),
+    path("rules/hits/", hits.hits, name="hits"),
+    path("rules/ask/", forwards.ask, name="ask"),
+    path("confirm/<str:token>", forwards.confirm, name="confirm"),
     path("rules/text/", text_page.text, name="text"),
     path("rules/history/", text_page.history, name="history"),
     path("rules/history/<int:version_id>/", text_page.version, name="version"),

@@ -59,6 +59,12 @@ def test_who_guesses_must_wait(bob):
     assert "Wait a quarter of an hour" in page.text
 
 
+def test_the_cookie_is_only_for_these_pages_and_lives_with_the_browser(bob):
+    cookie = sign_in(Client()).cookies[session.COOKIE]
+    assert (cookie["path"], cookie["max-age"], cookie["expires"]) == ("/mail/", "", "")
+    assert cookie["httponly"]
+
+
 def test_a_mailbox_that_is_switched_off_is_out_at_once(owner, bob):
     bob.enabled = False
     bob.save()
