@@ -4,6 +4,7 @@ A page names a message by a token that is compared with what the listing gives; 
 from a browser becomes a path. Links are not followed.
 """
 
+import base64
 import hashlib
 import heapq
 import os
@@ -23,6 +24,7 @@ MOST_OCTETS = 4 << 20
 _HEAD_OCTETS = 64 << 10
 # A mailbox with more files is looked at no further.
 _MOST_FILES = 200_000
+_SHIFTED = re.compile(r"&([^-/]*)-")
 _ENVELOPE = re.compile(
     rb"\AReturn-Path: <(?P<from>[^\n]*?)>\r?\nDelivered-To: (?P<to>[^\r\n]*)\r?\n"
 )
@@ -125,8 +127,22 @@ def folders(mail_root: Path, mailbox: Mailbox) -> list[str]:
 
 
 def folder_name(directory: str) -> str:
-    """As Sieve writes it: Maildir++ puts dots between levels."""
-    return directory[1:].replace(".", "/")
+    """As Sieve writes it: Maildir++ puts dots between levels and has other than ASCII in modified
+    UTF-7 (`maildir.folder_directory`). A name that is none stays as it is."""
+    plain = directory[1:].replace(".", "/")
+    try:
+        return _SHIFTED.sub(_unshifted, plain)
+    except ValueError:
+        return plain
+
+
+def _unshifted(match: re.Match[str]) -> str:
+    """RFC 3501 section 5.1.3. Raises ValueError."""
+    coded = match[1]
+    if not coded:
+        return "&"
+    padded = coded + "=" * (-len(coded) % 4)
+    return base64.b64decode(padded, b"+,", validate=True).decode("utf-16-be")
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:

@@ -8,6 +8,7 @@ from rq import SimpleWorker
 
 from courierweb.portal import mail_files, replay
 from mta import runtime
+from mta.protocol import maildir
 from tests.portal.test_rule_pages import new_rule
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +77,15 @@ def test_a_rule_is_made_from_a_message(owner, bob, store):
 def test_folders_of_the_owner_are_offered(owner, store):
     store(folder=".Lists.Dev")
     assert '<option value="Lists/Dev">' in owner.get("/mail/rules/new/").text
+
+
+@pytest.mark.parametrize("name", ["Lists/Dev", "Für später/ü", "A & B", "日本"])
+def test_folders_have_the_names_that_rules_give_them(name):
+    assert mail_files.folder_name(maildir.folder_directory(name)) == name
+
+
+def test_a_folder_that_another_program_has_named_badly():
+    assert mail_files.folder_name(".&b-") == "&b-"
 
 
 def test_what_would_change_is_listed(bob, store):
