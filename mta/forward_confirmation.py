@@ -70,7 +70,7 @@ def ask(mailbox: Mailbox, text: str, *, hostname: str, enqueue: Enqueue, site: s
             address=address,
             defaults={"token_hash": _digest(token), "asked_at": now, "confirmed_at": None},
         )
-        link = f"https://{hostname}{PATH}{quote(token)}"
+        link = f"{site or f'https://{hostname}'}{PATH}{quote(token)}"
         envelope = Envelope("", (Recipient(address, notify="NEVER"),), Source.LOCAL)
         origin = f"confirm {mailbox.pk} {_digest(token)}"
         enqueue(envelope, _question(mailbox, address, link, hostname, now.timestamp()), origin)
