@@ -87,7 +87,7 @@ class StoredMessage:
 def recent(mail_root: Path, mailbox: Mailbox, limit: int) -> list[StoredMessage]:
     """The newest first, from the inbox and all folders."""
     home = mail_root / maildir.mailbox_name(mailbox.local_part, mailbox.domain.name) / "Maildir"
-    return heapq.nlargest(limit, _files(home, mailbox.address), key=lambda each: each.at)
+    return heapq.nlargest(limit, _files(home, mailbox.address), key=lambda each: (each.at, each.path))
 
 
 def find(mail_root: Path, mailbox: Mailbox, token: str, limit: int) -> StoredMessage | None:
