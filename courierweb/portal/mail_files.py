@@ -68,7 +68,7 @@ class StoredMessage:
 
     def address(self, name: str) -> str:
         """The first address in that header, the reverse path without one."""
-        found = self._head.addresses(name)
+        found = [each for field in self._head.addresses(name) for each in field]
         return found[0] if found else self._head.envelope["from"]
 
     def heading(self, name: str) -> str:
@@ -87,7 +87,9 @@ class StoredMessage:
 def recent(mail_root: Path, mailbox: Mailbox, limit: int) -> list[StoredMessage]:
     """The newest first, from the inbox and all folders."""
     home = mail_root / maildir.mailbox_name(mailbox.local_part, mailbox.domain.name) / "Maildir"
-    return heapq.nlargest(limit, _files(home, mailbox.address), key=lambda each: (each.at, each.path))
+    return heapq.nlargest(
+        limit, _files(home, mailbox.address), key=lambda each: (each.at, each.path)
+    )
 
 
 def find(mail_root: Path, mailbox: Mailbox, token: str, limit: int) -> StoredMessage | None:

@@ -56,5 +56,6 @@ def try_it(request: HttpRequest) -> HttpResponse:
 def _pasted(text: str, owner: str) -> Message:
     lines = "\r\n".join(text.replace("\r\n", "\n").lstrip("\n").split("\n"))
     message = Message(lines.encode("utf-8", "replace"), "", owner)
-    senders = message.addresses("return-path") or message.addresses("from")
+    listed = [*message.addresses("return-path"), *message.addresses("from")]
+    senders = [address for field in listed for address in field]
     return Message(message.content, senders[0] if senders else "", owner)

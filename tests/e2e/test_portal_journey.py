@@ -1,4 +1,4 @@
-"""As a user would: a rule made from a message, tried, looked at and saved; then it does its work."""
+"""As a user would: a rule made from a message, tried, looked at, saved; then it does its work."""
 
 import re
 
