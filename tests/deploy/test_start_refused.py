@@ -15,8 +15,8 @@ from deploy import home
 
 @pytest.fixture
 def ports() -> Iterator[dict[str, str]]:
-    """Four ports that were free a moment ago."""
-    names = ("HTTP", "SMTP", "SUBMISSION", "SMTPS")
+    """Ports that were free a moment ago."""
+    names = ("HTTP", "SMTP", "SUBMISSION", "SMTPS", "SIEVE")
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in names]
     numbers = [str(server.getsockname()[1]) for server in servers]
     for server in servers:

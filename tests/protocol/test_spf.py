@@ -60,7 +60,7 @@ def ask(
     helo: str = "helo.example",
     identity: Identity = Identity.MAILFROM,
 ) -> SpfResult:
-    return check(identity, client_ip, helo, sender, "mx.test", DnsResolver(dns.address, 2.0))
+    return check(identity, client_ip, helo, sender, "mx.test", DnsResolver(dns.address))
 
 
 @pytest.fixture(scope="module")
