@@ -135,6 +135,7 @@ def summarize(environment: Environment) -> None:
         f"  console     http://{environment.hostname}:{environment.http_port}/"
         f"  (here: http://127.0.0.1:{environment.http_port}/)",
         f"  sign in     admin, password {_password(environment)}",
+        f"  user pages  http://{environment.hostname}:{environment.http_port}/mail/",
         f"  SMTP        port {environment.smtp_port}",
         f"  submission  port {environment.submission_port} (STARTTLS)",
         f"  SMTPS       port {environment.smtps_port} (TLS)",
