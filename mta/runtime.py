@@ -259,15 +259,14 @@ def deliver(name: str) -> int:
 
     With too little room on the disk everything waits: a tick looks again.
     """
-    short = shortage()
-    if short:
-        # The version of the settings comes with the claims, and there are none now.
+    transport = registry.get(name)
+    with workshop().lent(transport):
+        # Later versions come with the claims; who has just changed `minfree` means the first, too.
         directory().refresh()
-        short = shortage()
-    if short:
+    if short := shortage():
         log.warning("delivery waits: %s", short)
         return 0
-    return runner.run(registry.get(name), workshop())
+    return runner.run(transport, workshop())
 
 
 def has_destinations(name: str) -> bool:
